@@ -1,0 +1,75 @@
+//! `run_sql`: one read-only statement with bound parameters. The agent's tool, hence camelCase.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+/// Name of the tool in the registry.
+pub const NAME: &str = "run_sql";
+
+/// Most rows that a call gets when it names no number.
+pub const DEFAULT_MAX_ROWS: u64 = 1000;
+
+/// Arguments of `run_sql`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(title = "run_sql input")]
+pub struct RunSqlInput {
+    /// One SELECT, VALUES, TABLE or WITH … SELECT statement. $1, $2 … stand for the parameters.
+    pub query: String,
+    /// Values of $1, $2 …; each is bound with the type that PostgreSQL infers. Send numbers over 64 bits or 17 digits as strings.
+    #[serde(default)]
+    pub params: Vec<Value>,
+    /// Which database; the default one if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    /// Most rows to return; the server's own cap holds too.
+    #[serde(default = "default_max_rows")]
+    #[schemars(range(min = 1), transform = without_format)]
+    pub max_rows: u64,
+    /// Milliseconds that the statement may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1), transform = without_format)]
+    pub timeout_ms: Option<u64>,
+}
+
+fn default_max_rows() -> u64 {
+    DEFAULT_MAX_ROWS
+}
+
+/// Drops `format: "uint64"`, which some JSON Schema validators (Ajv) warn about.
+fn without_format(schema: &mut schemars::Schema) {
+    schema.remove("format");
+}
+
+/// What `run_sql` answers. `rows` is the JSON text that the server wrote, digits untouched.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(title = "run_sql output")]
+pub struct RunSqlOutput {
+    /// One object per row, keyed by column name.
+    #[schemars(with = "Vec<Map<String, Value>>")]
+    pub rows: Box<RawValue>,
+    /// Number of rows returned.
+    #[schemars(transform = without_format)]
+    pub row_count: u64,
+    /// Milliseconds that PostgreSQL and the encoder took.
+    pub execution_time_ms: f64,
+    /// The columns in order; a name that came twice has a number behind it.
+    pub columns: Vec<ResultColumn>,
+    /// Whether a row or byte cap cut the rows.
+    pub truncated: bool,
+    /// What the caller should know about the rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// One column of a result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ResultColumn {
+    /// Key of the column's values in `rows`.
+    pub name: String,
+    /// `pg_type.typname`, e.g. `int8`.
+    pub r#type: String,
+}
