@@ -1,0 +1,33 @@
+//! The agent's view: only what no server could accept is refused, so that a translator hears of it early.
+
+use crate::catalog::{Catalog, RelationName};
+use crate::parse::parse;
+use crate::policy::Limits;
+use crate::rejection::Rejection;
+use crate::statement::{Mode, Walk};
+
+/// What the guard found in a statement that a server might accept. Nothing runs on its strength.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advice {
+    /// The highest `$n`.
+    pub placeholders: usize,
+    /// The relations read, sorted and distinct; as they stand in the statement where no catalog was given.
+    pub relations: Vec<RelationName>,
+}
+
+/// Judges `text` with what the agent knows. To be called on a guard thread.
+pub(crate) fn advise(
+    text: &str,
+    params: Option<usize>,
+    catalog: Option<&dyn Catalog>,
+    limits: &Limits,
+) -> Result<Advice, Rejection> {
+    let parsed = parse(text, limits)?;
+    let mut walk = Walk::new(text, Mode::Advisory, catalog, limits);
+    walk.statement(&parsed.statement)?;
+    let placeholders = match params {
+        Some(given) => walk.placeholders.expect(text, given)?,
+        None => walk.placeholders.count(text)?,
+    };
+    Ok(Advice { placeholders, relations: walk.relations.into_iter().collect() })
+}

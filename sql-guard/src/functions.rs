@@ -1,0 +1,229 @@
+//! PostgreSQL's built-in functions and which of them a statement may call, by name and number of arguments.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use shared_protocol::error::ErrorCode;
+use shared_protocol::names::{closest, did_you_mean};
+
+use crate::rejection::Rejection;
+
+/// Made by `tools/functions.py`: name, numbers of arguments, decision and class.
+static TABLE: LazyLock<HashMap<&'static str, Vec<Overloads>>> = LazyLock::new(|| {
+    let mut table: HashMap<_, Vec<_>> = HashMap::new();
+    for line in include_str!("functions.tsv").lines().skip(1) {
+        let (name, overloads) = Overloads::from_line(line).expect("the built-in table is well formed");
+        table.entry(name).or_default().push(overloads);
+    }
+    table
+});
+
+/// The overloads of one name that share a decision and a class.
+#[derive(Debug)]
+struct Overloads {
+    /// Least and most arguments; no most where the last argument is variadic.
+    arguments: Vec<(usize, Option<usize>)>,
+    decision: Decision,
+    class: &'static str,
+}
+
+/// What the table says of a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decision {
+    Allow,
+    /// Speaks of objects that may be hidden; a policy may allow it one day.
+    Metadata,
+    Deny,
+}
+
+/// What the table says of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Every overload that could be meant is allowed.
+    Allowed,
+    /// One that could be meant isn't; the class says why.
+    Denied(&'static str),
+    /// One that could be meant speaks of the catalog, the others are allowed.
+    Metadata,
+    /// The name is known, but not with so many arguments.
+    OtherArguments,
+    /// No built-in has this name.
+    Unknown,
+}
+
+/// Judges a call of `name` with so many arguments. A call with a VARIADIC array is judged by every overload of the name.
+pub(crate) fn verdict(name: &str, arguments: usize, variadic: bool) -> Verdict {
+    let Some(overloads) = TABLE.get(name) else { return Verdict::Unknown };
+    let takes = |overload: &&Overloads| {
+        variadic
+            || overload.arguments.iter().any(|(least, most)| (*least..=most.unwrap_or(usize::MAX)).contains(&arguments))
+    };
+    let meant: Vec<_> = overloads.iter().filter(takes).collect();
+    if let Some(denied) = meant.iter().find(|overload| overload.decision == Decision::Deny) {
+        return Verdict::Denied(denied.class);
+    }
+    if meant.iter().any(|overload| overload.decision == Decision::Metadata) {
+        return Verdict::Metadata;
+    }
+    if !meant.is_empty() {
+        return Verdict::Allowed;
+    }
+    // A name that is denied whatever it takes is denied: that tells the caller more than a count.
+    match overloads.iter().find(|overload| overload.decision == Decision::Deny) {
+        Some(denied) if overloads.iter().all(|overload| overload.decision == Decision::Deny) => {
+            Verdict::Denied(denied.class)
+        }
+        _ => Verdict::OtherArguments,
+    }
+}
+
+/// The refusal of a denied built-in.
+pub(crate) fn denied(name: &str, class: &str) -> Rejection {
+    let (why, instead) = reason(class);
+    Rejection::new(ErrorCode::FunctionDenied, format!("{name}() is not allowed: it {why}"))
+        .refused(name)
+        .suggest(instead)
+}
+
+/// The refusal of a built-in that speaks of the catalog.
+pub(crate) fn denied_metadata(name: &str) -> Rejection {
+    denied(name, "introspection")
+}
+
+/// The refusal of a function of the database's own.
+pub(crate) fn denied_user_function(name: &str, is_also_built_in: bool) -> Rejection {
+    let message = format!("{name}() is not allowed: the database has a function of its own by that name");
+    Rejection::new(ErrorCode::FunctionDenied, message).refused(name).suggest(match is_also_built_in {
+        true => format!("If PostgreSQL's built-in is meant, write pg_catalog.{name}(…)."),
+        false => "Only PostgreSQL's built-in functions may be called; write the expression out.".to_string(),
+    })
+}
+
+/// The refusal of a name that nothing has.
+pub(crate) fn not_found(name: &str) -> Rejection {
+    let allowed = TABLE.iter().filter(|(_, overloads)| overloads.iter().any(|one| one.decision == Decision::Allow));
+    let mut names: Vec<&str> = allowed.map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    let similar = closest(name, names, 3);
+    Rejection::new(ErrorCode::FunctionNotFound, format!("there is no function {name}()"))
+        .refused(name)
+        .suggest(did_you_mean(&similar).unwrap_or_else(|| "Use one of PostgreSQL's built-in functions.".to_string()))
+}
+
+/// The refusal of a built-in with a number of arguments that none of its overloads takes.
+pub(crate) fn wrong_arguments(name: &str, arguments: usize) -> Rejection {
+    let mut counts: Vec<_> = TABLE.get(name).into_iter().flatten().flat_map(|one| &one.arguments).collect();
+    counts.sort_unstable();
+    counts.dedup();
+    let counts: Vec<_> = counts
+        .into_iter()
+        .map(|(least, most)| match most {
+            Some(most) if most == least => least.to_string(),
+            Some(most) => format!("{least} to {most}"),
+            None => format!("{least} or more"),
+        })
+        .collect();
+    let message = format!("there is no function {name}() that takes {arguments} arguments");
+    Rejection::new(ErrorCode::FunctionNotFound, message)
+        .refused(name)
+        .suggest(format!("{name}() takes {} arguments.", counts.join(", ")))
+}
+
+/// Why functions of a class are denied, and what would work.
+fn reason(class: &str) -> (&'static str, &'static str) {
+    const CATALOG: &str = "Read the database's tables and columns from its catalog resource.";
+    const LEAVE_OUT: &str = "Leave the call out; the rest of the statement may pass.";
+    match class {
+        "introspection" => ("speaks of objects that may be hidden", CATALOG),
+        "stats-leak" => ("shows statistics about stored values", "Compute the statistic from the table itself."),
+        "sql-executor" => {
+            ("runs or reads what its text arguments name", "Write that query out in the statement itself.")
+        }
+        "type-io" => ("is an internal part of a type", "Write a cast instead, e.g. value::type."),
+        "internal" | "void" | "trigger" | "server-internal" | "pg_-prefixed" => {
+            ("is internal to the server", LEAVE_OUT)
+        }
+        "server-files" => ("reads or changes the server's files", LEAVE_OUT),
+        "large-object" => ("reads or changes large objects", LEAVE_OUT),
+        "sequence" => ("reads or changes sequences", "Use row_number() OVER () for running numbers."),
+        "lock" => ("takes or releases locks", LEAVE_OUT),
+        "dos" => ("makes the server wait", LEAVE_OUT),
+        "session-state" => ("changes the session", LEAVE_OUT),
+        "config-leak" | "activity-leak" => ("shows settings or other sessions of the server", LEAVE_OUT),
+        "notify" | "xid" | "admin" | "server-internals" => ("acts on the server or shows its internals", LEAVE_OUT),
+        _ => ("is not known to be harmless", LEAVE_OUT),
+    }
+}
+
+impl Overloads {
+    fn from_line(line: &'static str) -> Option<(&'static str, Self)> {
+        let mut fields = line.split('\t');
+        let (name, arguments, decision, class) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+        let arguments = arguments
+            .split(',')
+            .map(|range| {
+                let (least, most) = range.split_once('-')?;
+                let most = if most.is_empty() { None } else { Some(most.parse().ok()?) };
+                Some((least.parse().ok()?, most))
+            })
+            .collect::<Option<_>>()?;
+        let decision = match decision {
+            "allow" => Decision::Allow,
+            "metadata" => Decision::Metadata,
+            "deny" => Decision::Deny,
+            _ => return None,
+        };
+        Some((name, Self { arguments, decision, class }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn judges_by_name_and_number_of_arguments() {
+        let check = |name: &str, arguments: usize, expected: Verdict| {
+            assert_eq!(verdict(name, arguments, false), expected, "{name}/{arguments}");
+        };
+        check("lower", 1, Verdict::Allowed);
+        check("lower", 2, Verdict::OtherArguments);
+        check("count", 0, Verdict::Allowed);
+        check("make_interval", 1, Verdict::Allowed);
+        check("jsonb_path_query", 2, Verdict::Allowed);
+        check("jsonb_path_query", 5, Verdict::OtherArguments);
+        check("concat", 40, Verdict::Allowed);
+        check("percentile_cont", 2, Verdict::Allowed);
+        check("rank", 3, Verdict::Allowed);
+        check("pg_sleep", 1, Verdict::Denied("dos"));
+        check("pg_sleep", 7, Verdict::Denied("dos"));
+        check("set_config", 3, Verdict::Denied("session-state"));
+        check("ts_rewrite", 2, Verdict::Denied("sql-executor"));
+        check("ts_rewrite", 3, Verdict::Allowed);
+        check("pg_get_viewdef", 1, Verdict::Metadata);
+        check("satisfies_hash_partition", 4, Verdict::Denied("introspection"));
+        check("uuidv7", 0, Verdict::Allowed);
+        check("no_such_function", 0, Verdict::Unknown);
+    }
+
+    #[test]
+    fn a_variadic_call_is_judged_by_every_overload() {
+        assert_eq!(verdict("concat", 1, true), Verdict::Allowed);
+        assert_eq!(verdict("nextval", 1, true), Verdict::Denied("sequence"));
+        assert_eq!(verdict("ts_rewrite", 3, true), Verdict::Denied("sql-executor"));
+    }
+
+    #[test]
+    fn every_denied_class_has_words() {
+        for overloads in TABLE.values().flatten().filter(|one| one.decision != Decision::Allow) {
+            let known = reason(overloads.class).0 != "is not known to be harmless";
+            assert!(known || overloads.class == "volatile-other", "class {} has no words", overloads.class);
+        }
+    }
+
+    #[test]
+    fn refusals_say_what_would_pass() {
+        assert_eq!(not_found("lowr").suggestion.unwrap(), "Did you mean lower, lower_inc or lower_inf?");
+        assert_eq!(wrong_arguments("jsonb_set", 1).suggestion.unwrap(), "jsonb_set() takes 3 to 4 arguments.");
+    }
+}

@@ -1,0 +1,140 @@
+//! The guard threads: the only place where statements are parsed, walked and dropped, because their trees need big stacks.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use shared_protocol::error::ErrorCode;
+use tokio::sync::oneshot;
+
+use crate::policy::Limits;
+use crate::rejection::Rejection;
+
+/// Holds the tree of every text that libpg_query itself lets through (safety.md, wall 1, "Depth").
+const STACK_BYTES: usize = 64 << 20;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A few threads with big stacks behind a bounded queue. They end when the pool is dropped.
+pub(crate) struct Pool {
+    queue: SyncSender<Job>,
+    deadline: Duration,
+}
+
+impl Pool {
+    /// Starts the threads.
+    ///
+    /// # Panics
+    /// Where the system gives no thread: a program can't judge anything then.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let (queue, jobs) = sync_channel(limits.queue);
+        let jobs = Arc::new(Mutex::new(jobs));
+        for number in 0..limits.threads.max(1) {
+            let jobs = jobs.clone();
+            thread::Builder::new()
+                .name(format!("sql-guard-{number}"))
+                .stack_size(STACK_BYTES)
+                .spawn(move || work(&jobs))
+                .expect("the system has room for the guard threads");
+        }
+        Self { queue, deadline: limits.deadline }
+    }
+
+    /// Runs `judge` on a guard thread and waits for its verdict, at most as long as the deadline.
+    pub(crate) async fn run<T, F>(&self, judge: F) -> Result<T, Rejection>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> Result<T, Rejection> + Send + 'static,
+    {
+        let (answer, verdict) = oneshot::channel();
+        let begun = Arc::new(AtomicBool::new(false));
+        let job = Box::new({
+            let begun = begun.clone();
+            move || {
+                if answer.is_closed() {
+                    return; // The caller has given up waiting.
+                }
+                begun.store(true, Ordering::Relaxed);
+                let verdict = catch_unwind(AssertUnwindSafe(judge)).unwrap_or_else(|_| Err(fault()));
+                // Nobody listens any more where the deadline has passed.
+                let _ = answer.send(verdict);
+            }
+        });
+        match self.queue.try_send(job) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => return Err(busy()),
+            Err(TrySendError::Disconnected(_)) => return Err(fault()),
+        }
+        match tokio::time::timeout(self.deadline, verdict).await {
+            Ok(Ok(verdict)) => verdict,
+            Ok(Err(_)) => Err(fault()),
+            Err(_) if begun.load(Ordering::Relaxed) => Err(too_slow(self.deadline)),
+            Err(_) => Err(busy()),
+        }
+    }
+}
+
+fn work(jobs: &Mutex<Receiver<Job>>) {
+    loop {
+        // A job never runs under the lock, so nothing can poison it.
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match job {
+            Ok(job) => job(),
+            Err(_) => return,
+        }
+    }
+}
+
+fn busy() -> Rejection {
+    Rejection::new(ErrorCode::ServerBusy, "Too many statements wait to be judged.").suggest("Try again in a moment.")
+}
+
+fn too_slow(deadline: Duration) -> Rejection {
+    Rejection::new(ErrorCode::QueryTooComplex, format!("The statement could not be judged within {deadline:?}."))
+        .suggest("Send a shorter or flatter statement.")
+}
+
+fn fault() -> Rejection {
+    Rejection::new(ErrorCode::InternalError, "The guard failed on this statement, so it does not run.")
+        .suggest("Write the statement in another way.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits { threads: 1, queue: 1, deadline: Duration::from_millis(200), ..Limits::default() }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_refusal_and_the_thread_lives() {
+        let pool = Pool::new(&limits());
+        let verdict = pool.run(|| -> Result<(), Rejection> { panic!("on purpose") }).await;
+        assert_eq!(verdict.unwrap_err().code, ErrorCode::InternalError);
+        assert_eq!(pool.run(|| Ok(7)).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn the_queue_is_bounded_and_waiting_ends() {
+        let pool = Pool::new(&limits());
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let running = pool.run(move || Ok(held.recv().is_ok()));
+        let waiting = pool.run(|| Ok(true));
+        let third = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            pool.run(|| Ok(true)).await
+        };
+        let (running, waiting, third) = tokio::join!(running, waiting, third);
+        assert_eq!(running.unwrap_err().code, ErrorCode::QueryTooComplex, "it had begun");
+        assert_eq!(waiting.unwrap_err().code, ErrorCode::ServerBusy, "it never began");
+        assert_eq!(third.unwrap_err().code, ErrorCode::ServerBusy, "no room in the queue");
+        drop(release);
+        while pool.run(|| Ok(true)).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(1)).await; // Until the thread has taken what nobody waits for any more.
+        }
+    }
+}

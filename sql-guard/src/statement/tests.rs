@@ -1,0 +1,363 @@
+//! What passes and what doesn't, on a small catalog.
+
+use std::collections::BTreeMap;
+
+use shared_protocol::error::ErrorCode;
+
+use super::*;
+use crate::catalog::{Relation, UserType};
+use crate::{CheckedQuery, advise, check};
+
+/// A shop with a schema off the search_path, a function, an operator and types of its own.
+struct Shop {
+    search_path: Vec<String>,
+    relations: BTreeMap<RelationName, Vec<String>>,
+}
+
+impl Shop {
+    fn new() -> Self {
+        let tables = [
+            ("public", "users", "id name email total created_at"),
+            ("public", "orders", "id user_id total status placed_at"),
+            ("public", "order_items", "order_id line quantity"),
+            ("audit", "log", "id entry"),
+            ("public", "pg_notes", "id note"),
+        ];
+        let relations = tables.map(|(schema, name, columns)| {
+            let columns = columns.split(' ').map(String::from).collect();
+            (RelationName { schema: schema.into(), name: name.into() }, columns)
+        });
+        Self { search_path: vec!["public".into()], relations: relations.into() }
+    }
+}
+
+impl Catalog for Shop {
+    fn search_path(&self) -> &[String] {
+        &self.search_path
+    }
+
+    fn relation(&self, schema: &str, name: &str) -> Option<Relation> {
+        let name = RelationName { schema: schema.into(), name: name.into() };
+        let columns = self.relations.get(&name)?.clone();
+        Some(Relation { name, columns })
+    }
+
+    fn relation_names(&self) -> Vec<RelationName> {
+        self.relations.keys().cloned().collect()
+    }
+
+    fn has_function(&self, name: &str) -> bool {
+        ["leak", "total", "initcap", "json_value"].contains(&name)
+    }
+
+    fn has_operator(&self, name: &str) -> bool {
+        ["@#@", "<->"].contains(&name)
+    }
+
+    fn user_type(&self, schema: &str, name: &str) -> Option<UserType> {
+        match (schema, name) {
+            ("public", "status") => Some(UserType::Plain),
+            ("public", "checked_text") => Some(UserType::Guarded),
+            _ => None,
+        }
+    }
+}
+
+fn judge(text: &str) -> Result<CheckedQuery, Rejection> {
+    check(text.to_string(), &Shop::new(), &Limits::default())
+}
+
+fn passes(text: &str) -> CheckedQuery {
+    judge(text).unwrap_or_else(|rejection| panic!("{text}\n{rejection:#?}"))
+}
+
+fn refused(text: &str, code: ErrorCode, words: &str) {
+    match judge(text) {
+        Ok(_) => panic!("passes: {text}"),
+        Err(rejection) => {
+            assert_eq!(rejection.code, code, "{text}\n{rejection:#?}");
+            assert!(rejection.message.contains(words), "{text}\n{rejection:#?}");
+            assert!(rejection.suggestion.is_some(), "{text}\n{rejection:#?}");
+        }
+    }
+}
+
+#[test]
+fn queries_pass() {
+    for text in [
+        "SELECT",
+        "SELECT 1",
+        "VALUES (1, 'a'), (2, 'b') ORDER BY column2",
+        "TABLE users",
+        "(SELECT id FROM users) UNION ALL (SELECT id FROM orders ORDER BY id LIMIT 1) ORDER BY id",
+        "SELECT DISTINCT status FROM orders",
+        "SELECT DISTINCT ON (user_id) user_id AS u, total FROM orders ORDER BY u, placed_at DESC",
+        "SELECT status AS s, count(*) n FROM orders GROUP BY s HAVING count(*) > 1 ORDER BY n",
+        "SELECT u.name, o.total FROM users u JOIN orders o ON o.user_id = u.id WHERE o.total > 10.5",
+        "SELECT id, o.* FROM users u JOIN LATERAL (SELECT * FROM orders WHERE user_id = u.id LIMIT 3) o USING (id)",
+        "SELECT sum(total) OVER w FROM orders WINDOW w AS (PARTITION BY user_id ORDER BY placed_at ROWS 3 PRECEDING)",
+        "SELECT CASE status WHEN 'paid' THEN 1 ELSE 0 END, COALESCE(total, 0), GREATEST(1, total), NULLIF(total, 0) FROM orders",
+        "SELECT * FROM users WHERE id IN (SELECT user_id FROM orders) AND id = ANY ($1::int[]) AND name LIKE $2",
+        "SELECT total::numeric(10,2), CAST(id AS text), created_at AT TIME ZONE 'UTC' FROM users",
+        "SELECT extract(year FROM created_at), date_trunc('month', created_at), now() - interval '1 day' FROM users",
+        "SELECT g FROM generate_series(1, 3) g",
+        "SELECT * FROM json_to_recordset('[]') AS x(a int, b text)",
+        "SELECT * FROM ROWS FROM (generate_series(1, 2), unnest(ARRAY[1])) WITH ORDINALITY AS t(a, b, n)",
+        "SELECT (ARRAY[1, 2])[1], ROW(1, 2), (ARRAY(SELECT id FROM users))[1:2]",
+        "SELECT u FROM users u",
+        "SELECT row_to_json(u) FROM users u",
+        "SELECT public.users.name, ctid FROM public.users",
+        "SELECT id FROM ONLY orders TABLESAMPLE bernoulli (10) REPEATABLE (1)",
+        "SELECT 'paid'::status, 'paid'::public.status, '{paid}'::status[]",
+        "SELECT 1 OPERATOR(pg_catalog.+) 2, 1 <> 2, 'a' ~* 'b', '{}'::jsonb ->> 'a'",
+        "SELECT pg_catalog.initcap('a'), pg_catalog.lower('B')",
+        "SELECT make_interval(days => 10)",
+        "SELECT string_agg(name, ', ' ORDER BY name) FILTER (WHERE id > 1) FROM users",
+        "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY total) FROM orders",
+        "SELECT xmlelement(name user, xmlattributes(id AS i), name), xmlserialize(content '<a/>'::xml AS text) FROM users",
+        "SELECT * FROM xmltable('/a' PASSING ('<a/>'::xml) COLUMNS x int PATH 'x', n FOR ORDINALITY) t WHERE t.x = 1",
+        "SELECT JSON_OBJECT('a': 1), JSON_ARRAY(1, 2), JSON_QUERY('{}', '$.a' RETURNING jsonb), '{}' IS JSON",
+        "SELECT jt.a FROM JSON_TABLE('[]', '$[*]' COLUMNS (a int PATH '$.a', NESTED PATH '$.b' COLUMNS (c text))) jt",
+        "SELECT 1::numeric(5, -2), '1'::interval day to second (3), 'a'::varchar(3)[], ARRAY[]::pg_catalog.int4[]",
+        "SELECT current_date, current_user, localtimestamp(3)",
+        "SELECT name COLLATE \"C\" FROM users ORDER BY name USING <",
+        "SELECT updated, \"delete\" FROM (SELECT 1 AS updated, 2 AS \"delete\") drops -- DROP TABLE users",
+        "SELECT * FROM pg_timezone_names WHERE name LIKE 'Europe/%'",
+        "SELECT x.total FROM (SELECT total FROM orders) x",
+        "SELECT o.total FROM orders o WHERE EXISTS (SELECT FROM users o2 WHERE o2.total < o.total)",
+        "SELECT j.name FROM (users u JOIN order_items i ON i.order_id = u.id) AS j",
+        "SELECT m.id FROM users JOIN orders USING (id) AS m",
+    ] {
+        passes(text);
+    }
+}
+
+#[test]
+fn only_queries_pass() {
+    use ErrorCode::{InvalidSql, MultipleStatements, WriteOperationDenied};
+    let check = refused;
+    check("INSERT INTO users VALUES (1)", WriteOperationDenied, "INSERT");
+    check("WITH x AS (SELECT 1) DELETE FROM users", WriteOperationDenied, "DELETE");
+    check("DROP TABLE users", WriteOperationDenied, "DROP");
+    check("/* hello */ TRUNCATE users", WriteOperationDenied, "TRUNCATE");
+    check("SET search_path = x", WriteOperationDenied, "SET");
+    check("CALL p()", WriteOperationDenied, "CALL");
+    check("DO 'begin end'", WriteOperationDenied, "DO");
+    check("COPY users TO STDOUT", WriteOperationDenied, "COPY");
+    check("BEGIN", WriteOperationDenied, "BEGIN");
+    check("EXPLAIN ANALYZE SELECT 1", WriteOperationDenied, "EXPLAIN");
+    check("EXPLAIN SELECT 1", InvalidSql, "EXPLAIN");
+    check("SHOW all", InvalidSql, "SHOW");
+    check("SELECT 1; SELECT 2", MultipleStatements, "one statement");
+    check("SELECT * INTO evil FROM users", WriteOperationDenied, "INTO");
+    check("(SELECT 1) UNION (SELECT 1 FROM users FOR UPDATE)", WriteOperationDenied, "lock");
+    check("SELECT (SELECT 1 FROM users FOR SHARE LIMIT 1)", WriteOperationDenied, "lock");
+    check("WITH x AS (DELETE FROM users RETURNING *) SELECT * FROM x", WriteOperationDenied, "DELETE");
+    check("SELECT * FROM (WITH x AS (UPDATE users SET id = 1 RETURNING 1) SELECT 1) q", WriteOperationDenied, "UPDATE");
+    check(
+        "SELECT EXISTS (WITH x AS (MERGE INTO users USING orders ON true WHEN MATCHED THEN DELETE RETURNING 1) SELECT 1)",
+        WriteOperationDenied,
+        "MERGE",
+    );
+}
+
+#[test]
+fn functions_are_judged_wherever_they_stand() {
+    use ErrorCode::{FunctionDenied, FunctionNotFound};
+    for text in [
+        "SELECT pg_sleep(1)",
+        "SELECT \"pg_sleep\"(1)",
+        "SELECT pg_catalog.pg_sleep(1)",
+        "SELECT * FROM pg_sleep(1)",
+        "SELECT * FROM ROWS FROM (generate_series(1, 2), pg_sleep(1))",
+        "SELECT * FROM users WHERE pg_sleep(1) IS NULL",
+        "SELECT * FROM users u JOIN orders o ON pg_sleep(1) IS NULL",
+        "SELECT count(*) FILTER (WHERE pg_sleep(1) IS NULL) FROM users",
+        "SELECT count(*) OVER (PARTITION BY pg_sleep(1)) FROM users",
+        "SELECT count(*) OVER w FROM users WINDOW w AS (ORDER BY pg_sleep(1))",
+        "SELECT 1 ORDER BY pg_sleep(1)",
+        "SELECT 1 LIMIT (SELECT 1 FROM pg_sleep(1))",
+        "SELECT 1 OFFSET length(pg_sleep(1)::text)",
+        "SELECT 1 GROUP BY GROUPING SETS ((pg_sleep(1)))",
+        "SELECT DISTINCT ON (pg_sleep(1)) 1",
+        "SELECT (ARRAY[1])[length(pg_sleep(1)::text)]",
+        "VALUES (pg_sleep(1))",
+        "SELECT * FROM users TABLESAMPLE bernoulli (length(pg_sleep(1)::text))",
+        "SELECT * FROM xmltable('/a' PASSING (pg_sleep(1)::text::xml) COLUMNS x int DEFAULT pg_sleep(1))",
+        "SELECT * FROM JSON_TABLE('[]', '$' PASSING pg_sleep(1) AS p COLUMNS (a int))",
+        "SELECT JSON_QUERY('{}', '$' DEFAULT pg_sleep(1) ON ERROR)",
+        "SELECT JSON_ARRAYAGG(id ORDER BY pg_sleep(1)) FROM users",
+        "SELECT JSON_ARRAY(SELECT pg_sleep(1))",
+        "SELECT xmlelement(name a, xmlattributes(pg_sleep(1) AS b))",
+        "SELECT ('1'::text).pg_sleep",
+        "SELECT users.pg_sleep FROM users",
+        "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE pg_sleep(1) IS NULL) SELECT * FROM r",
+    ] {
+        refused(text, FunctionDenied, "pg_sleep() is not allowed");
+    }
+    refused("SELECT leak()", FunctionDenied, "of its own");
+    refused("SELECT public.leak()", FunctionDenied, "of its own");
+    refused("SELECT other.lower('A')", FunctionDenied, "of its own");
+    refused("SELECT initcap('a')", FunctionDenied, "of its own");
+    refused("SELECT lowr('A')", FunctionNotFound, "lowr()");
+    refused("SELECT lower('A', 1)", FunctionNotFound, "2 arguments");
+    refused("SELECT pg_get_viewdef('v')", FunctionDenied, "hidden");
+    refused("SELECT ts_rewrite('a'::tsquery, 'SELECT 1')", FunctionDenied, "text arguments");
+    // To a server before 17 this is a call of the database's own json_value.
+    refused("SELECT JSON_VALUE('{}', '$.a')", FunctionDenied, "json_value");
+}
+
+#[test]
+fn attribute_notation_is_no_way_around() {
+    use ErrorCode::{ColumnNotFound, FunctionDenied};
+    let check = refused;
+    check("SELECT users.leak FROM users", FunctionDenied, "leak");
+    check("SELECT u.leak FROM users u", FunctionDenied, "leak");
+    check("SELECT (u).leak FROM users u", FunctionDenied, "leak");
+    check("SELECT public.users.leak FROM users", FunctionDenied, "leak");
+    check("SELECT x.leak FROM (SELECT 1 AS a) x", FunctionDenied, "leak");
+    // An inner item of the same name without the column is what PostgreSQL would mean.
+    check("SELECT (SELECT u.total FROM order_items u LIMIT 1) FROM users u", FunctionDenied, "total");
+    check("SELECT u.nme FROM users u", ColumnNotFound, "u.nme");
+    passes("SELECT u.total FROM users u");
+    passes("SELECT x.total FROM (SELECT * FROM users) x");
+    passes("WITH x AS (SELECT total FROM users) SELECT x.total FROM x");
+    passes("SELECT x.total FROM (VALUES (1)) x(total)");
+}
+
+#[test]
+fn operators_and_types_are_postgresqls_own() {
+    use ErrorCode::{FunctionDenied, InvalidSql};
+    let check = refused;
+    check("SELECT 1 @#@ 2", FunctionDenied, "@#@");
+    check("SELECT 1 OPERATOR(public.+) 2", FunctionDenied, "public.+");
+    check("SELECT point '(0,0)' <-> point '(1,1)'", FunctionDenied, "<->");
+    passes("SELECT point '(0,0)' OPERATOR(pg_catalog.<->) point '(1,1)'");
+    check("SELECT * FROM users ORDER BY name USING @#@", FunctionDenied, "@#@");
+    check("SELECT 1 @#@ ANY (SELECT 2)", FunctionDenied, "@#@");
+    check("SELECT 'users'::regclass", FunctionDenied, "regclass");
+    check("SELECT CAST('{users}' AS regclass[])", FunctionDenied, "regclass");
+    check("SELECT _regclass '{users}'", FunctionDenied, "_regclass");
+    check("SELECT regtype 'int'", FunctionDenied, "regtype");
+    check("SELECT 'a=r/b'::aclitem", FunctionDenied, "aclitem");
+    check("SELECT '(1)'::users", FunctionDenied, "row type");
+    check("SELECT '(1)'::pg_class", FunctionDenied, "row type");
+    check("SELECT 'x'::checked_text", FunctionDenied, "checked_text");
+    check("SELECT '{x}'::checked_text[]", FunctionDenied, "checked_text");
+    check("SELECT 'x'::public._checked_text", FunctionDenied, "checked_text");
+    check("SELECT * FROM json_to_record('{}') AS x(a checked_text)", FunctionDenied, "checked_text");
+    check("SELECT * FROM JSON_TABLE('[]', '$' COLUMNS (a regclass))", FunctionDenied, "regclass");
+    check("SELECT 'x'::tex", InvalidSql, "tex");
+}
+
+#[test]
+fn relations_resolve_as_postgresql_does() {
+    let check = |text: &str, expected: &str| {
+        let relations: Vec<_> =
+            passes(text).relations().iter().map(|one| format!("{}.{}", one.schema, one.name)).collect();
+        assert_eq!(relations.join(" "), expected, "{text}");
+    };
+    check("SELECT 1", "");
+    check("SELECT * FROM users, orders o, users u", "public.orders public.users");
+    check("SELECT * FROM audit.log", "audit.log");
+    check("SELECT * FROM Users JOIN \"orders\" USING (id)", "public.orders public.users");
+    check("SELECT * FROM U&\"\\0075sers\"", "public.users");
+    check("SELECT * FROM ONLY (users)", "public.users");
+    check("SELECT * FROM users *", "public.users");
+    // A WITH query hides a table, from where it is visible.
+    check("WITH users AS (SELECT 1 AS x) SELECT x FROM users", "");
+    check("WITH users AS (SELECT * FROM users) SELECT * FROM users", "public.users");
+    check("WITH a AS (SELECT * FROM users), users AS (SELECT 1) SELECT * FROM a", "public.users");
+    check("WITH RECURSIVE a AS (SELECT * FROM users), users AS (SELECT 1) SELECT * FROM a", "");
+    check("WITH users AS (SELECT 1) SELECT * FROM public.users", "public.users");
+    check("SELECT (WITH users AS (SELECT 1) SELECT count(*) FROM users) FROM orders", "public.orders");
+    check("SELECT * FROM (WITH users AS (SELECT 1) TABLE users) a, users", "public.users");
+    check("WITH a AS (WITH orders AS (SELECT 1) TABLE orders) SELECT * FROM a, orders", "public.orders");
+    check("WITH users AS (SELECT 1) (SELECT * FROM users) UNION ALL (WITH orders AS (TABLE users) TABLE orders)", "");
+    check("SELECT * FROM public.pg_notes", "public.pg_notes");
+    // Names are cut at 63 bytes, between characters.
+    check(&format!("WITH {0} AS (SELECT 1) TABLE {0}x", "a".repeat(63)), "");
+    check(&format!("WITH {0} AS (SELECT 1) TABLE {0}é", "é".repeat(31)), "");
+}
+
+#[test]
+fn unknown_and_closed_relations_are_refused() {
+    use ErrorCode::{AccessDenied, InvalidSql, TableNotFound};
+    let check = refused;
+    check("SELECT * FROM order", InvalidSql, "syntax error");
+    check("SELECT * FROM usres", TableNotFound, "usres (line 1, column 15)");
+    check("SELECT * FROM log", TableNotFound, "log");
+    check("SELECT * FROM audit.users", TableNotFound, "audit.users");
+    check("SELECT * FROM (WITH a AS (SELECT 1) TABLE a) x, a", TableNotFound, "a");
+    check("WITH a AS (TABLE b), b AS (SELECT 1) TABLE a", TableNotFound, "b");
+    check("SELECT * FROM pg_class", AccessDenied, "pg_class");
+    check("SELECT * FROM pg_notes", AccessDenied, "pg_notes");
+    check("SELECT * FROM pg_catalog.pg_class", AccessDenied, "pg_class");
+    check("SELECT * FROM information_schema.tables", AccessDenied, "tables");
+    check("SELECT * FROM pg_toast.pg_toast_1", AccessDenied, "pg_toast_1");
+    check("SELECT * FROM pg_temp.users", AccessDenied, "users");
+    check("SELECT * FROM shop.public.users", InvalidSql, "database");
+    let similar = |text: &str| judge(text).unwrap_err().similar_tables.join(" ");
+    assert_eq!(similar("SELECT * FROM usres"), "users");
+    assert_eq!(similar("SELECT * FROM logs"), "audit.log");
+    assert_eq!(similar("SELECT * FROM order"), "");
+    assert_eq!(similar("SELECT * FROM \"order\""), "orders order_items");
+}
+
+#[test]
+fn unknown_columns_are_named() {
+    let check = |text: &str, similar: &str| {
+        refused(text, ErrorCode::ColumnNotFound, "there is no column");
+        assert_eq!(judge(text).unwrap_err().similar_columns.join(" "), similar, "{text}");
+    };
+    check("SELECT nme FROM users", "name");
+    check("SELECT id FROM users WHERE emial = 'a'", "email");
+    check("SELECT u.emial FROM users u", "email");
+    check("SELECT \"paid\" FROM orders", "");
+    check("SELECT x FROM users", "");
+    check("SELECT id AS x FROM users WHERE x = 1", "");
+    check("SELECT 1 FROM users JOIN order_items USING (id)", "");
+    passes("SELECT id AS x FROM users ORDER BY x");
+    passes("SELECT (SELECT max(placed_at) FROM orders WHERE user_id = email::int) FROM users");
+    passes("SELECT anything FROM jsonb_to_record('{}') AS r(anything int)");
+    passes("WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 9) SELECT n FROM r");
+    passes("SELECT value FROM jsonb_each('{}')");
+}
+
+#[test]
+fn placeholders_are_counted() {
+    assert_eq!(passes("SELECT $2::int, $1::text, $2 LIMIT $3").placeholders(), 3);
+    refused("SELECT $1, $3", ErrorCode::ParameterError, "no $2");
+    refused("SELECT $0", ErrorCode::ParameterError, "$0");
+}
+
+#[test]
+fn advice_leaves_to_the_server_what_only_it_knows() {
+    let shop = Shop::new();
+    let advise = |text: &str, params: Option<usize>, shop: Option<&dyn Catalog>| {
+        advise::advise(text, params, shop, &Limits::default()).map_err(|rejection| rejection.code)
+    };
+    for text in [
+        "SELECT leak()",
+        "SELECT anything(1)",
+        "SELECT gis.st_area(x) FROM users u(x)",
+        "SELECT 'x'::checked_text, 'y'::unheard_of, 1 @#@ 2",
+        "SELECT pg_get_viewdef('v')",
+        "SELECT u.leak FROM users u WHERE $1 = 1",
+    ] {
+        // The last one has a column that no catalog has, but that could be a call.
+        let expected = if text.contains("u.leak") { Err(ErrorCode::ColumnNotFound) } else { Ok(()) };
+        assert_eq!(advise(text, None, Some(&shop)).map(drop), expected, "{text}");
+    }
+    let check = |text: &str, params, code| assert_eq!(advise(text, params, Some(&shop)).unwrap_err(), code, "{text}");
+    check("SELECT pg_sleep(1)", None, ErrorCode::FunctionDenied);
+    check("SELEC 1", None, ErrorCode::InvalidSql);
+    check("DROP TABLE users", None, ErrorCode::WriteOperationDenied);
+    check("SELECT 1; SELECT 2", None, ErrorCode::MultipleStatements);
+    check("SELECT * FROM usres", None, ErrorCode::TableNotFound);
+    check("SELECT emial FROM users", None, ErrorCode::ColumnNotFound);
+    check("SELECT $1::int", Some(2), ErrorCode::ParameterError);
+    let advice = advise("SELECT $1::int FROM users, audit.log", Some(1), None).unwrap();
+    let relations: Vec<_> = advice.relations.iter().map(|one| (one.schema.as_str(), one.name.as_str())).collect();
+    assert_eq!((advice.placeholders, relations), (1, vec![("", "users"), ("audit", "log")]));
+}
