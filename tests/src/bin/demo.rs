@@ -1,0 +1,313 @@
+//! `make demo`: a throwaway PostgreSQL with the sample shop, both programs on it, one question asked, and then it stays
+//! up until Ctrl-C. Nothing is left behind: no process, no port, no folder.
+
+use std::collections::HashMap;
+use std::env;
+use std::fmt::Write as _;
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use harness::process::Process;
+use harness::{SHOP, ThrowawayPostgres, random_secret};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use shared_protocol::endpoint::{DEFAULT_HTTP_PORT, DEFAULT_WS_PORT, MCP_PATH};
+use tokio::signal::unix::{SignalKind, signal};
+
+const QUESTION: &str = "show last 5 users";
+const NEXT_QUESTION: &str = "how many orders per status";
+
+/// Widest cell of the printed table, in characters.
+const CELL_CHARS: usize = 28;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let outcome = run().await;
+    harness::clean_up();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("demo: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<()> {
+    // Keys may stand in .env, as for the programs themselves; what is in the environment already wins.
+    if let Err(error) = dotenvy::dotenv()
+        && !error.not_found()
+    {
+        bail!(".env: {error}");
+    }
+    let settings = Settings::from_env()?;
+    let stopped = stop_signal()?;
+    tokio::pin!(stopped);
+
+    let mut demo = tokio::select! {
+        demo = Demo::start(&settings) => demo?,
+        () = &mut stopped => return Ok(()),
+    };
+    let outcome = tokio::select! {
+        outcome = demo.serve(&settings) => outcome,
+        () = &mut stopped => Ok(()),
+    };
+    demo.stop().await?;
+    outcome
+}
+
+/// Ends with the first signal that asks the demo to stop. Listened for from the start, so that set-up is undone too.
+fn stop_signal() -> Result<impl Future<Output = ()>> {
+    let mut signals = Vec::new();
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+        signals.push(signal(kind).context("listen for signals")?);
+    }
+    Ok(async move {
+        std::future::poll_fn(|context| {
+            let stopped = signals.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
+            if stopped { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        })
+        .await;
+    })
+}
+
+/// What the environment says; everything else of it goes on to the programs as it is.
+struct Settings {
+    ws_port: u16,
+    http_port: u16,
+    api_key: String,
+    key_is_generated: bool,
+    /// What is said about the translator.
+    translator: String,
+}
+
+impl Settings {
+    fn from_env() -> Result<Self> {
+        let given = |name: &str| env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let key = given("WS_API_KEY");
+        let base_url = given("LLM_BASE_URL");
+        let translator = match given("TRANSLATOR").as_deref() {
+            None | Some("auto") if given("LLM_API_KEY").is_none() && base_url.is_none() => {
+                "offline (set LLM_API_KEY or LLM_BASE_URL to use a language model)".to_owned()
+            }
+            Some("offline") => "offline, as TRANSLATOR says".to_owned(),
+            _ => format!("language model at {}", base_url.as_deref().unwrap_or("OpenAI")),
+        };
+        Ok(Self {
+            ws_port: port("WS_PORT", DEFAULT_WS_PORT)?,
+            http_port: port("HTTP_PORT", DEFAULT_HTTP_PORT)?,
+            key_is_generated: key.is_none(),
+            api_key: key.unwrap_or_else(random_secret),
+            translator,
+        })
+    }
+}
+
+/// The port that a variable names, if it is free.
+fn port(variable: &str, default: u16) -> Result<u16> {
+    let port = match env::var(variable).ok().filter(|value| !value.is_empty()) {
+        None => default,
+        Some(value) => value.parse().with_context(|| format!("{variable} is {value:?}, not a port from 0 to 65535"))?,
+    };
+    if let Err(error) = TcpListener::bind(("127.0.0.1", port)) {
+        bail!("port {port} can't be had ({error}): name another with {variable}=…");
+    }
+    Ok(port)
+}
+
+struct Demo {
+    agent: Process,
+    server: Process,
+    postgres: ThrowawayPostgres,
+    server_address: SocketAddr,
+    agent_address: SocketAddr,
+}
+
+impl Demo {
+    async fn start(settings: &Settings) -> Result<Self> {
+        let begun = Instant::now();
+        println!("Starting a throwaway PostgreSQL with the sample shop …");
+        let postgres = ThrowawayPostgres::start().await?;
+        postgres.load_shop().await.context("load the sample shop")?;
+
+        println!("Starting mcp-server and agent …");
+        let mut server = Process::start(
+            "mcp-server",
+            &environment(&[
+                ("DATABASE_URL", postgres.reader_url(SHOP)),
+                ("POSTGRES_SSLMODE", "disable".to_owned()),
+                ("WS_HOST", "127.0.0.1".to_owned()),
+                ("WS_PORT", settings.ws_port.to_string()),
+                ("WS_API_KEY", settings.api_key.clone()),
+            ]),
+        )?;
+        let server_address = server.listening().await?;
+        let mut agent = Process::start(
+            "agent",
+            &environment(&[
+                ("WS_URL", format!("ws://{server_address}{MCP_PATH}")),
+                ("WS_API_KEY", settings.api_key.clone()),
+                ("HTTP_HOST", "127.0.0.1".to_owned()),
+                ("HTTP_PORT", settings.http_port.to_string()),
+            ]),
+        )?;
+        let agent_address = agent.listening().await?;
+        server.answers(&format!("http://{server_address}/ready")).await?;
+        agent.answers(&format!("http://{agent_address}/ready")).await?;
+        println!("Ready after {:.1} s.\n", begun.elapsed().as_secs_f64());
+        Ok(Self { agent, server, postgres, server_address, agent_address })
+    }
+
+    /// Asks the question, prints what to try next, and stays until one of the programs dies.
+    async fn serve(&mut self, settings: &Settings) -> Result<()> {
+        println!("Question:    {QUESTION}\nTranslator:  {}", settings.translator);
+        println!("{}", self.ask(QUESTION).await?);
+
+        let body = json!({"question": NEXT_QUESTION});
+        println!("Try next:\n");
+        println!("  curl -s http://{}/query -H 'content-type: application/json' -d '{body}'\n", self.agent_address);
+        println!("MCP over WebSocket: ws://{}{MCP_PATH}", self.server_address);
+        if settings.key_is_generated {
+            println!("Key of this run:    X-API-Key: {}", settings.api_key);
+        }
+        println!("\nCtrl-C ends it and leaves nothing behind.");
+        loop {
+            for (name, program) in [("mcp-server", &mut self.server), ("agent", &mut self.agent)] {
+                if let Some(status) = program.exited()? {
+                    bail!("{name} died ({status}). The last that it logged:\n{}", program.last_logs(20));
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn ask(&self, question: &str) -> Result<String> {
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let url = format!("http://{}/query", self.agent_address);
+        let body = json!({"question": question}).to_string();
+        let request = client.post(url).header("content-type", "application/json").body(body);
+        let response = request.send().await.context("ask the agent")?;
+        let status = response.status();
+        let text = response.text().await.context("read the agent's answer")?;
+        if !status.is_success() {
+            bail!("the agent answered {status}: {text}");
+        }
+        let answer: Answer = serde_json::from_str(&text).with_context(|| format!("understand the answer {text}"))?;
+        Ok(answer.to_string())
+    }
+
+    /// Ends everything from the top down, so that each tier can finish what the one above asked for.
+    async fn stop(mut self) -> Result<()> {
+        println!("\nStopping …");
+        self.agent.terminate().await?;
+        self.server.terminate().await?;
+        tokio::task::spawn_blocking(move || drop(self.postgres)).await?;
+        Ok(())
+    }
+}
+
+/// The environment of a program: this one's, less what would lead it to another database, and what the demo decides.
+fn environment(decided: &[(&str, String)]) -> Vec<(String, String)> {
+    let inherited = env::vars()
+        .filter(|(name, _)| !name.starts_with("POSTGRES_") && !name.starts_with("PG") && name != "DATABASE_URL");
+    let own = decided.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+    inherited.chain([("LOG_FORMAT".to_owned(), "json".to_owned())]).chain(own).collect()
+}
+
+/// The part of an answer that is shown.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    sql: String,
+    params: Vec<Value>,
+    columns: Vec<Column>,
+    /// Cells as they came: a number's digits are PostgreSQL's.
+    rows: Vec<HashMap<String, Box<RawValue>>>,
+    row_count: u64,
+    execution_time_ms: f64,
+    summary: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Column {
+    name: String,
+}
+
+impl std::fmt::Display for Answer {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(out, "SQL:         {}", self.sql)?;
+        if !self.params.is_empty() {
+            writeln!(out, "Parameters:  {}", Value::Array(self.params.clone()))?;
+        }
+        let header = self.columns.iter().map(|column| column.name.clone()).collect();
+        let rows = self
+            .rows
+            .iter()
+            .map(|row| self.columns.iter().map(|column| cell(row.get(&column.name).map(AsRef::as_ref))).collect());
+        write!(out, "\n{}", table(std::iter::once(header).chain(rows).collect()))?;
+        writeln!(
+            out,
+            "\n{} rows in {:.1} ms. {}",
+            self.row_count,
+            self.execution_time_ms,
+            self.summary.as_deref().unwrap_or("")
+        )
+    }
+}
+
+/// Text of a cell: strings without their quotes, all else as JSON writes it, cut to a width that fits a screen.
+fn cell(value: Option<&RawValue>) -> String {
+    let raw = value.map_or("", RawValue::get);
+    let text = serde_json::from_str::<String>(raw).unwrap_or_else(|_| raw.to_owned());
+    if text.chars().count() <= CELL_CHARS {
+        return text;
+    }
+    text.chars().take(CELL_CHARS - 1).chain(['…']).collect()
+}
+
+/// Lines of equal columns; the first row is the header.
+fn table(rows: Vec<Vec<String>>) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for (number, row) in rows.iter().enumerate() {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let _ = writeln!(text, "  {}", cells.join("  ").trim_end());
+        if number == 0 {
+            let rules: Vec<String> = widths.iter().map(|width| "─".repeat(*width)).collect();
+            let _ = writeln!(text, "  {}", rules.join("  "));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_an_answer_with_its_digits() {
+        let answer = r#"{"sql": "SELECT id, price, name FROM t LIMIT $1", "params": [2], "columns": [{"name": "id"}, {"name": "price"}, {"name": "name"}],
+            "rows": [{"id": 7, "price": 1.10, "name": "Łukasz"}, {"id": 9223372036854775807, "price": null, "name": "a \"b\""}],
+            "rowCount": 2, "executionTimeMs": 0.5, "summary": "Two rows."}"#;
+        let shown = serde_json::from_str::<Answer>(answer).unwrap().to_string();
+        let expected = "SQL:         SELECT id, price, name FROM t LIMIT $1\nParameters:  [2]\n\n\
+            \x20 id                   price  name\n\
+            \x20 ───────────────────  ─────  ──────\n\
+            \x20 7                    1.10   Łukasz\n\
+            \x20 9223372036854775807  null   a \"b\"\n\n\
+            2 rows in 0.5 ms. Two rows.\n";
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_taken_port_names_the_variable() {
+        let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let error = port("NO_SUCH_PORT", taken.local_addr().unwrap().port()).unwrap_err().to_string();
+        assert!(error.contains("NO_SUCH_PORT=…"), "{error}");
+    }
+}
