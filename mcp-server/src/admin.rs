@@ -1,0 +1,65 @@
+//! What operators ask: is it alive, is it ready, and how is it doing.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode};
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::Authenticator;
+use crate::databases::Database;
+use crate::telemetry::metrics;
+
+/// What these answers are made from.
+#[derive(Clone)]
+pub struct Admin {
+    /// The database that is served.
+    pub database: Arc<Database>,
+    /// The metrics.
+    pub metrics: PrometheusHandle,
+    /// Who may read them.
+    pub authenticator: Authenticator,
+    /// Whether everybody may.
+    pub metrics_public: bool,
+    /// Fires when the server is about to stop.
+    pub draining: CancellationToken,
+}
+
+#[derive(Serialize)]
+struct Readiness {
+    status: &'static str,
+    database: &'static str,
+}
+
+/// The process is alive.
+pub async fn health() -> Response {
+    Json(serde_json::json!({ "status": "ok" })).into_response()
+}
+
+/// Whether calls would be answered; 503 names the part that fails, without details.
+pub async fn ready(State(admin): State<Admin>) -> Response {
+    let answers = admin.database.check_health().await.is_ok();
+    let status = match (admin.draining.is_cancelled(), answers) {
+        (true, _) => "stopping",
+        (false, true) => "ok",
+        (false, false) => "degraded",
+    };
+    let body = Readiness { status, database: if answers { "ok" } else { "down" } };
+    let code = if status == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(body)).into_response()
+}
+
+/// The metrics in Prometheus' text form, for holders of a key unless they are public.
+pub async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
+    if !admin.metrics_public && admin.authenticator.authenticate(&headers).is_none() {
+        let message = "the API key is missing or unknown: send one of WS_API_KEY's keys in X-API-Key, or set METRICS_PUBLIC=true\n";
+        return (StatusCode::UNAUTHORIZED, message).into_response();
+    }
+    metrics::pool_connections(admin.database.name(), admin.database.connections().0);
+    admin.metrics.run_upkeep();
+    ([(http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], admin.metrics.render()).into_response()
+}

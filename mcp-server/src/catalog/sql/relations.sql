@@ -1,0 +1,11 @@
+-- Every relation that the role may read. Partitions come too: statements may name them, though listings don't.
+SELECT c.oid, n.nspname AS schema_name, c.relname AS table_name, c.relkind::text AS kind, c.relispartition AS is_partition,
+       -- Never analysed is -1 from PostgreSQL 14 on.
+       CASE WHEN c.relkind IN ('r', 'm', 'p', 'f') AND c.reltuples >= 0 THEN c.reltuples::bigint END AS estimated_row_count
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f')
+  AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
+  AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+  AND (pg_catalog.has_table_privilege(c.oid, 'SELECT') OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT'))
+ORDER BY n.nspname, c.relname

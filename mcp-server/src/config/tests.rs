@@ -1,0 +1,111 @@
+use secrecy::ExposeSecret;
+use sqlx::postgres::PgSslMode;
+
+use super::*;
+
+const KEY: &str = "a-key-of-22-characters";
+
+/// The configuration from these variables and no flags.
+fn config(variables: &[(&str, &str)]) -> Result<Config, String> {
+    let matches = command().get_matches_from(["mcp-server"]);
+    let given = |name: &str| variables.iter().find(|(given, _)| *given == name).map(|(_, value)| (*value).to_owned());
+    Config::from_source(Source::new(&matches, given)).map_err(|error| error.to_string())
+}
+
+/// The same with the two required variables set.
+fn usable(variables: &[(&str, &str)]) -> Result<Config, String> {
+    config(&[variables, &[("POSTGRES_USER", "reader"), ("WS_API_KEY", KEY)]].concat())
+}
+
+#[test]
+fn two_variables_are_enough() {
+    let config = usable(&[]).unwrap();
+    assert_eq!((config.database.name.as_str(), config.database.port, config.listener.port), ("postgres", 5432, 9001));
+    assert_eq!(config.limits.max_page_bytes, 768 * 1024);
+    assert_eq!(config.listener.allowed_hosts, None);
+}
+
+#[test]
+fn every_default_is_within_its_own_bounds() {
+    for variable in VARIABLES {
+        if !variable.default.is_empty() {
+            usable(&[(variable.name, variable.default)]).unwrap();
+        }
+    }
+}
+
+#[test]
+fn flags_come_before_the_environment() {
+    let matches =
+        command().get_matches_from(["mcp-server", "--ws-port", "1", "--postgres-user", "flag", "--ws-api-key", KEY]);
+    let environment = |name: &str| (name == "WS_PORT" || name == "POSTGRES_USER").then(|| "2".to_owned());
+    let config = Config::from_source(Source::new(&matches, environment)).unwrap();
+    assert_eq!((config.listener.port, config.database.user.as_str()), (1, "flag"));
+}
+
+#[test]
+fn a_url_overrides_the_parts() {
+    let url = "postgres://me:p%40ss@db.example:6432/shop?sslmode=require";
+    let config = usable(&[("DATABASE_URL", url), ("POSTGRES_HOST", "ignored")]).unwrap();
+    let database = config.database;
+    assert_eq!((database.host.as_str(), database.port, database.name.as_str()), ("db.example", 6432, "shop"));
+    assert!(matches!(database.tls, PgSslMode::Require));
+    assert!(database.is_exposed());
+}
+
+#[test]
+fn tls_is_strict_off_loopback_unless_told_otherwise() {
+    let check = |host: &str, mode: &str, exposed: bool| {
+        let config = usable(&[("POSTGRES_HOST", host), ("POSTGRES_SSLMODE", mode)]).unwrap();
+        assert_eq!(config.database.is_exposed(), exposed, "{host} {mode}");
+    };
+    check("localhost", "", false);
+    check("::1", "disable", false);
+    check("db.example", "", false);
+    check("db.example", "prefer", true);
+}
+
+#[test]
+fn keys_have_names_and_a_least_length() {
+    let config = usable(&[("WS_API_KEY", &format!("web:{KEY}1, {KEY}2"))]).unwrap();
+    let keys: Vec<(&str, &str)> =
+        config.listener.keys.iter().map(|key| (key.name.as_str(), key.key.expose_secret())).collect();
+    assert_eq!(keys, [("web", "a-key-of-22-characters1"), ("default", "a-key-of-22-characters2")]);
+    let check = |keys: &str, problem: &str| {
+        let said = usable(&[("WS_API_KEY", keys)]).unwrap_err();
+        assert!(said.contains(problem), "{keys}: {said}");
+    };
+    check("web:short", "has 5 characters; accepted are 22 or more");
+    check(&format!("a:{KEY}1,a:{KEY}2"), "\"a\" stands twice");
+    check(&format!("a:{KEY},b:{KEY}"), "is another's too");
+    check(&format!(":{KEY}"), "no name");
+    check(",", "WS_API_KEY is (not shown)");
+}
+
+#[test]
+fn all_problems_come_at_once_and_secrets_stay_secret() {
+    let url = "mysql://me:hidden-word@db/shop";
+    let said =
+        config(&[("DATABASE_URL", url), ("WS_PORT", "70000"), ("LOG_LEVEL", "loud"), ("METRICS_PUBLIC", "maybe")])
+            .unwrap_err();
+    for problem in [
+        "DATABASE_URL is (not shown)",
+        "WS_PORT is \"70000\": accepted is 0 to 65535",
+        "LOG_LEVEL",
+        "METRICS_PUBLIC",
+        "WS_API_KEY is missing",
+    ] {
+        assert!(said.contains(problem), "{problem} in {said}");
+    }
+    assert!(!said.contains("hidden-word"), "{said}");
+}
+
+#[test]
+fn log_levels_are_words_or_directives() {
+    for level in ["warn", "info,mcp_server=debug", "off"] {
+        usable(&[("LOG_LEVEL", level)]).unwrap();
+    }
+    for level in ["verbose", "info,", "mcp_server=loud"] {
+        usable(&[("LOG_LEVEL", level)]).unwrap_err();
+    }
+}

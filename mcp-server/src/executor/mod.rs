@@ -1,0 +1,128 @@
+//! Runs a checked statement: bound, bounded, streamed into JSON once, and stopped on PostgreSQL when nobody waits any more.
+
+mod bind;
+mod cancel;
+mod describe;
+mod encode;
+mod error;
+mod limits;
+mod run;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use shared_protocol::tool::run_sql::ResultColumn;
+use sql_guard::CheckedQuery;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use error::{DatabaseFault, ExecuteError};
+pub use limits::{Copies, PageLimit};
+
+use crate::databases::{Database, PooledSession};
+use crate::telemetry::metrics;
+
+/// Names of PostgreSQL's types by their object id.
+pub trait TypeNames: Send + Sync {
+    /// `pg_type.typname`, where the type is known.
+    fn type_name(&self, oid: u32) -> Option<String>;
+}
+
+/// What one run may take.
+#[derive(Debug, Clone, Copy)]
+pub struct RunLimits {
+    /// Most rows.
+    pub max_rows: u64,
+    /// Most bytes of the page that the rows go into.
+    pub page: PageLimit,
+    /// Most time, from the call to the last row.
+    pub timeout: Duration,
+}
+
+/// The rows of one run.
+#[derive(Debug)]
+pub struct RowSet {
+    /// A JSON array of one object a row.
+    pub json: String,
+    /// Number of rows.
+    pub row_count: u64,
+    /// The columns in order, named as in `json`.
+    pub columns: Vec<ResultColumn>,
+    /// Whether a cap cut the rows.
+    pub truncated: bool,
+    /// From the call to the last row.
+    pub elapsed: Duration,
+}
+
+/// Runs statements on one database, so many at once.
+#[derive(Debug, Clone)]
+pub struct Executor {
+    slots: Arc<Semaphore>,
+    slot_wait: Duration,
+    tasks: TaskTracker,
+}
+
+impl Executor {
+    /// An executor with `slots` statements at once; a call waits at most `slot_wait` for its turn.
+    pub fn new(slots: usize, slot_wait: Duration) -> Self {
+        Self { slots: Arc::new(Semaphore::new(slots)), slot_wait, tasks: TaskTracker::new() }
+    }
+
+    /// Runs `query` on `database`. Unguarded SQL doesn't compile: only sql-guard makes a [`CheckedQuery`].
+    ///
+    /// Cancelling `cancel`, or dropping the returned future, cancels the statement on PostgreSQL.
+    ///
+    /// # Errors
+    /// See [`ExecuteError`].
+    pub async fn run(
+        &self,
+        database: &Arc<Database>,
+        query: CheckedQuery,
+        params: Vec<Value>,
+        limits: RunLimits,
+        types: Arc<dyn TypeNames>,
+        cancel: &CancellationToken,
+    ) -> Result<RowSet, ExecuteError> {
+        let started = Instant::now();
+        let stop = cancel::Stop::new(started + limits.timeout, limits.timeout, cancel.child_token());
+        // Fires when this future is dropped: the task below then cancels on PostgreSQL and ends by itself.
+        let _abandoned = stop.token().clone().drop_guard();
+
+        let slot = stop.unless(self.slot()).await??;
+        let session = stop.unless(database.session()).await??;
+        let job = run::Job { database: Arc::clone(database), query, params, limits, types, started };
+        // A task of its own, because the statement has to be stopped and its connection cleaned also when the caller is gone.
+        let task = self.tasks.spawn(drive(job, session, slot, stop.clone()));
+        task.await.map_err(|error| ExecuteError::Internal(error.into()))?
+    }
+
+    /// Waits until every statement has ended; none may be started any more.
+    pub async fn drain(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    async fn slot(&self) -> Result<OwnedSemaphorePermit, ExecuteError> {
+        let slot = Arc::clone(&self.slots).acquire_owned();
+        match tokio::time::timeout(self.slot_wait, slot).await {
+            Ok(slot) => Ok(slot.expect("the slots are never closed")),
+            Err(_) => Err(ExecuteError::Busy { retry_after: self.slot_wait }),
+        }
+    }
+}
+
+async fn drive(
+    job: run::Job,
+    mut session: PooledSession,
+    slot: OwnedSemaphorePermit,
+    stop: cancel::Stop,
+) -> Result<RowSet, ExecuteError> {
+    metrics::running_statements(1.0);
+    let outcome = job.run(&mut session, &stop).await;
+    metrics::running_statements(-1.0);
+    drop(session);
+    drop(slot);
+    outcome
+}

@@ -1,0 +1,262 @@
+//! One statement from text to rows: prepare, bind, stream, cut.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::{Stream, StreamExt};
+use serde_json::Value;
+use shared_protocol::tool::run_sql::ResultColumn;
+use sql_guard::{CheckedQuery, WrappedColumn};
+use sqlx::postgres::types::Oid;
+use sqlx::postgres::{PgArguments, PgRow, PgStatement};
+use sqlx::{AssertSqlSafe, Column, Connection, Either, Executor as _, SqlSafeStr, SqlStr, Statement};
+
+use super::cancel::Stop;
+use super::encode::{Decoder, RowEncoder, unique_names};
+use super::limits::PageBudget;
+use super::{ExecuteError, RowSet, RunLimits, TypeNames, bind, describe};
+use crate::databases::{Canceller, Database, Session};
+
+/// Longest that a cut statement's connection may take to be ready again.
+const DRAIN_LIMIT: Duration = Duration::from_secs(1);
+
+/// Everything that one run needs.
+pub(super) struct Job {
+    pub(super) database: Arc<Database>,
+    pub(super) query: CheckedQuery,
+    pub(super) params: Vec<Value>,
+    pub(super) limits: RunLimits,
+    pub(super) types: Arc<dyn TypeNames>,
+    pub(super) started: Instant,
+}
+
+/// A statement ready to run: its text, its parameters, and how each column is read.
+struct Prepared {
+    sql: SqlStr,
+    /// Characters of our own before the caller's text, to be taken off error positions.
+    lead: usize,
+    arguments: PgArguments,
+    columns: Vec<ResultColumn>,
+    decoders: Vec<Decoder>,
+}
+
+impl Job {
+    /// Runs to the end, the cap or the stop, and leaves `session` either in order or marked broken.
+    pub(super) async fn run(&self, session: &mut Session, stop: &Stop) -> Result<RowSet, ExecuteError> {
+        let canceller = self.database.canceller();
+        let pid = session.pid();
+        let outcome = stop.or_cancel(canceller, pid, self.attempt_twice(session, canceller)).await;
+        match outcome {
+            Ok(result) => {
+                if result.as_ref().is_err_and(ExecuteError::is_connection_lost) {
+                    session.mark_broken();
+                }
+                result
+            }
+            Err(stopped) => {
+                if !stopped.settled || session.ping().await.is_err() {
+                    session.mark_broken();
+                }
+                Err(stopped.reason)
+            }
+        }
+    }
+
+    async fn attempt_twice(&self, session: &mut Session, canceller: &Canceller) -> Result<RowSet, ExecuteError> {
+        match self.attempt(session, canceller).await {
+            Err(error) if error.is_worth_repeating() => {
+                session.connection().clear_cached_statements().await.map_err(ExecuteError::from_sqlx)?;
+                self.attempt(session, canceller).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn attempt(&self, session: &mut Session, canceller: &Canceller) -> Result<RowSet, ExecuteError> {
+        let prepared = self.prepare(session).await?;
+        let lead = prepared.lead;
+        self.stream(prepared, session, canceller).await.map_err(|error| without_lead(error, lead))
+    }
+
+    /// Asks PostgreSQL for the types, binds by them, and puts the wrapper around where a column has no decoder of ours.
+    async fn prepare(&self, session: &mut Session) -> Result<Prepared, ExecuteError> {
+        let text = self.query.text();
+        let plain = AssertSqlSafe(text.to_owned()).into_sql_str();
+        match session.connection().prepare(plain.clone()).await {
+            Ok(statement) => {
+                let columns = statement.columns().iter();
+                let found: Vec<Option<Decoder>> =
+                    columns.clone().map(|column| Decoder::of(column.type_info())).collect();
+                let columns = self.columns(columns.map(|column| (column.name(), column.type_info().oid())));
+                if let Some(decoders) = found.iter().copied().collect() {
+                    let arguments = self.arguments(&statement)?;
+                    return Ok(Prepared { sql: plain, lead: 0, arguments, columns, decoders });
+                }
+                self.wrap(session, &found, columns).await
+            }
+            Err(error) if describe::is_needed(&error) => {
+                let described = describe::columns(session.connection(), text, self.query.placeholders()).await?;
+                let found: Vec<Option<Decoder>> =
+                    described.iter().map(|column| column.oid.and_then(Decoder::of_oid)).collect();
+                let columns = self.columns(described.iter().map(|column| (column.name.as_str(), column.oid.map(Oid))));
+                self.wrap(session, &found, columns).await
+            }
+            Err(error) => Err(ExecuteError::from_sqlx(error)),
+        }
+    }
+
+    /// The statement within the wrapper, which reads columns without a decoder as `to_json(cN)`.
+    async fn wrap(
+        &self,
+        session: &mut Session,
+        found: &[Option<Decoder>],
+        columns: Vec<ResultColumn>,
+    ) -> Result<Prepared, ExecuteError> {
+        let read =
+            |decoder: &Option<Decoder>| if decoder.is_some() { WrappedColumn::Plain } else { WrappedColumn::ToJson };
+        let Some(wrapped) = self.query.wrapped(&found.iter().map(read).collect::<Vec<_>>()) else {
+            let column = &columns[found.iter().position(Option::is_none).unwrap_or_default()];
+            return Err(ExecuteError::Unreadable { column: column.name.clone(), type_name: column.r#type.clone() });
+        };
+        let lead = wrapped.find(self.query.text()).map_or(0, |at| wrapped[..at].chars().count());
+        let sql = AssertSqlSafe(wrapped).into_sql_str();
+        let prepared = session.connection().prepare(sql.clone()).await;
+        let statement = prepared.map_err(|error| match describe::is_needed(&error) {
+            true => ExecuteError::UnknownParameterType,
+            false => without_lead(ExecuteError::from_sqlx(error), lead),
+        })?;
+        let decoders = found.iter().map(|decoder| decoder.unwrap_or(Decoder::Json)).collect();
+        Ok(Prepared { arguments: self.arguments(&statement)?, sql, lead, columns, decoders })
+    }
+
+    fn arguments(&self, statement: &PgStatement) -> Result<PgArguments, ExecuteError> {
+        let types = match statement.parameters() {
+            Some(Either::Left(types)) => types,
+            _ => &[],
+        };
+        if types.len() != self.params.len() {
+            return Err(ExecuteError::ParameterCount { expected: types.len(), given: self.params.len() });
+        }
+        bind::arguments(&self.params, types, self.types.as_ref())
+    }
+
+    fn columns<'a>(&self, columns: impl Iterator<Item = (&'a str, Option<Oid>)> + Clone) -> Vec<ResultColumn> {
+        let names = unique_names(columns.clone().map(|(name, _)| name));
+        let type_name = |oid: Option<Oid>| {
+            oid.and_then(|Oid(oid)| self.types.type_name(oid)).unwrap_or_else(|| "unknown".to_owned())
+        };
+        names.into_iter().zip(columns).map(|(name, (_, oid))| ResultColumn { name, r#type: type_name(oid) }).collect()
+    }
+
+    /// Streams the rows into one JSON array, each encoded once, and cuts at the first cap.
+    async fn stream(
+        &self,
+        prepared: Prepared,
+        session: &mut Session,
+        canceller: &Canceller,
+    ) -> Result<RowSet, ExecuteError> {
+        let Prepared { sql, arguments, columns, decoders, .. } = prepared;
+        let overhead = columns.iter().map(|column| column.name.len() + column.r#type.len() + 24).sum();
+        let mut page =
+            Page::new(RowEncoder::new(&columns, decoders), PageBudget::new(self.limits.page, overhead), self.limits);
+        let pid = session.pid();
+
+        let (end, in_order) = {
+            let mut rows = sqlx::query_with(sql, arguments).fetch(session.connection());
+            let end = loop {
+                let Some(row) = rows.next().await else { break End::Complete };
+                match page.take(&row.map_err(ExecuteError::from_sqlx)?) {
+                    Ok(true) => {}
+                    Ok(false) => break End::Cut,
+                    Err(error) => break End::Failed(error),
+                }
+            };
+            let in_order = matches!(end, End::Complete) || drain(rows, canceller, pid).await;
+            (end, in_order)
+        };
+        // The ping takes up a cancel that reached the backend after the statement had ended.
+        if !in_order || (!matches!(end, End::Complete) && session.ping().await.is_err()) {
+            session.mark_broken();
+        }
+        let truncated = match end {
+            End::Complete => false,
+            End::Cut => true,
+            End::Failed(error) => return Err(error),
+        };
+        let (json, row_count) = page.finish()?;
+        Ok(RowSet { json, row_count, columns, truncated, elapsed: self.started.elapsed() })
+    }
+}
+
+/// How the rows came to their end.
+enum End {
+    /// All were taken.
+    Complete,
+    /// A cap left some out.
+    Cut,
+    /// One couldn't be written.
+    Failed(ExecuteError),
+}
+
+/// The rows of one page as they come.
+struct Page {
+    encoder: RowEncoder,
+    budget: PageBudget,
+    limits: RunLimits,
+    json: Vec<u8>,
+    row: Vec<u8>,
+    row_count: u64,
+}
+
+impl Page {
+    fn new(encoder: RowEncoder, budget: PageBudget, limits: RunLimits) -> Self {
+        Self { encoder, budget, limits, json: vec![b'['], row: Vec::new(), row_count: 0 }
+    }
+
+    /// Takes `row`, or says that a cap is reached.
+    fn take(&mut self, row: &PgRow) -> Result<bool, ExecuteError> {
+        if self.row_count == self.limits.max_rows {
+            return Ok(false);
+        }
+        self.row.clear();
+        self.encoder.encode(row, &mut self.row)?;
+        if !self.budget.take(&self.row) {
+            return match self.row_count {
+                0 => Err(ExecuteError::RowTooLarge { row: 1, limit: self.limits.page.bytes }),
+                _ => Ok(false),
+            };
+        }
+        if self.row_count > 0 {
+            self.json.push(b',');
+        }
+        self.json.extend_from_slice(&self.row);
+        self.row_count += 1;
+        Ok(true)
+    }
+
+    fn finish(mut self) -> Result<(String, u64), ExecuteError> {
+        self.json.push(b']');
+        let json = String::from_utf8(self.json).map_err(|error| ExecuteError::Internal(error.into()))?;
+        Ok((json, self.row_count))
+    }
+}
+
+/// Cancels what `rows` comes from and reads to its end; whether that came within a second.
+async fn drain<T>(
+    mut rows: impl Stream<Item = Result<T, sqlx::Error>> + Unpin,
+    canceller: &Canceller,
+    pid: i32,
+) -> bool {
+    let end = async {
+        // The end, or the error that the cancel gives: sqlx reads on to the end of the answer before the next use.
+        while let Some(Ok(_)) = rows.next().await {}
+    };
+    canceller.cancel(pid).await.is_ok() && tokio::time::timeout(DRAIN_LIMIT, end).await.is_ok()
+}
+
+/// `error` with its position counted in the caller's text, not in the wrapper.
+fn without_lead(error: ExecuteError, lead: usize) -> ExecuteError {
+    let ExecuteError::Database(mut fault) = error else { return error };
+    fault.position = fault.position.and_then(|position| position.checked_sub(lead)).filter(|position| *position > 0);
+    ExecuteError::Database(fault)
+}

@@ -1,0 +1,16 @@
+//! mcp-server: validated, read-only SQL on PostgreSQL for clients that speak MCP.
+//!
+//! Reading order is call order: [`app`] joins the parts, [`transport`] brings messages, [`mcp`] speaks the protocol, [`tools`]
+//! answer calls with the help of [`catalog`] and [`executor`], which work on [`databases`].
+
+pub mod admin;
+pub mod app;
+pub mod auth;
+pub mod catalog;
+pub mod config;
+pub mod databases;
+pub mod executor;
+pub mod mcp;
+pub mod telemetry;
+pub mod tools;
+pub mod transport;

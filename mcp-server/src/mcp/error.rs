@@ -1,0 +1,328 @@
+//! The one mapping from failures to what callers read: code, message, suggestion, context. Nothing internal gets past here.
+
+use rmcp::ErrorData;
+use rmcp::model::{ClientRequest, ErrorCode as FaultCode, RequestId, ServerJsonRpcMessage, ServerResult};
+use serde_json::{Map, Value};
+use shared_protocol::error::{ErrorCode, ErrorContext, ErrorDetail, Position, ToolFailure};
+use shared_protocol::names::{closest, did_you_mean};
+use sql_guard::Rejection;
+use tracing::error;
+
+use crate::catalog::LoadError;
+use crate::databases::{AcquireError, ConnectError};
+use crate::executor::{Copies, DatabaseFault, ExecuteError};
+use crate::tools::ToolError;
+
+/// JSON-RPC code for a server that can't take a request now (the range -32000 to -32099 is the server's own).
+const UNAVAILABLE: i32 = -32000;
+
+/// Milliseconds after which a connection that had no room may have some.
+const BUSY_RETRY_MS: u64 = 1000;
+
+/// Longest text of a caller's that is sent back to them, in characters.
+const ECHO_CHARS: usize = 400;
+
+/// The structured content of a failed call.
+pub fn failure(tool: &str, arguments: Map<String, Value>, error: &ToolError) -> ToolFailure {
+    ToolFailure { error: detail(error), tool_name: tool.to_owned(), input_received: cut(arguments) }
+}
+
+/// What a failure is called and what would work instead. An internal one is logged here, under the id in its message.
+pub fn detail(error: &ToolError) -> ErrorDetail {
+    match error {
+        ToolError::Arguments { message, suggestion } => {
+            say(ErrorCode::ParameterError, message).suggest_if(suggestion.clone()).0
+        }
+        ToolError::UnknownDatabase { wanted, known } => unknown_database(wanted, known),
+        ToolError::Rejected(rejection) => rejected(rejection),
+        ToolError::Catalog(error) => catalog(error),
+        ToolError::Execute { error, sql, columns } => executed(error, sql, columns),
+    }
+}
+
+/// The same as a JSON-RPC error, where there is no tool result to carry it.
+pub fn fault_of(detail: &ErrorDetail) -> ErrorData {
+    let code = match detail.code {
+        ErrorCode::InternalError => FaultCode::INTERNAL_ERROR,
+        _ => FaultCode(UNAVAILABLE),
+    };
+    ErrorData::new(code, detail.message.clone(), serde_json::to_value(detail).ok())
+}
+
+/// The answer to a request that its connection has no room for: a failed result for a tool call, an error for any other.
+pub fn busy_answer(id: RequestId, request: &ClientRequest, why: &str) -> ServerJsonRpcMessage {
+    let detail = busy(why, BUSY_RETRY_MS);
+    let ClientRequest::CallToolRequest(call) = request else {
+        return ServerJsonRpcMessage::error(fault_of(&detail), Some(id));
+    };
+    let failure = ToolFailure {
+        error: detail,
+        tool_name: call.params.name.to_string(),
+        input_received: cut(call.params.arguments.clone().unwrap_or_default()),
+    };
+    let mut result =
+        super::wire::tool_result(serde_json::to_string(&failure).expect("plain data"), true, Copies::StructuredAndText);
+    result.result_type = None;
+    ServerJsonRpcMessage::response(ServerResult::CallToolResult(result), id)
+}
+
+/// An [`ErrorDetail`] in the making.
+struct Said(ErrorDetail);
+
+fn say(code: ErrorCode, message: impl ToString) -> Said {
+    Said(ErrorDetail { code, message: message.to_string(), suggestion: None, context: None })
+}
+
+impl Said {
+    fn suggest(self, suggestion: impl Into<String>) -> Self {
+        self.suggest_if(Some(suggestion.into()))
+    }
+
+    fn suggest_if(mut self, suggestion: Option<String>) -> Self {
+        self.0.suggestion = suggestion;
+        self
+    }
+
+    fn with(mut self, context: ErrorContext) -> ErrorDetail {
+        self.0.context = (context != ErrorContext::default()).then_some(context);
+        self.0
+    }
+}
+
+fn unknown_database(wanted: &str, known: &[String]) -> ErrorDetail {
+    let near = closest(wanted, known.iter().map(String::as_str), 3);
+    let list = format!("The databases are: {}.", known.join(", "));
+    let suggestion = did_you_mean(&near).map_or(list.clone(), |question| format!("{question} {list}"));
+    say(ErrorCode::DatabaseNotFound, format!("there is no database {wanted:?}")).suggest(suggestion).0
+}
+
+fn rejected(rejection: &Rejection) -> ErrorDetail {
+    let context = ErrorContext {
+        position: rejection.position,
+        refused: rejection.refused.clone(),
+        similar_tables: rejection.similar_tables.clone(),
+        similar_columns: rejection.similar_columns.clone(),
+        ..ErrorContext::default()
+    };
+    say(rejection.code, rejection).suggest_if(rejection.suggestion.clone()).with(context)
+}
+
+fn catalog(error: &LoadError) -> ErrorDetail {
+    match error {
+        LoadError::Acquire(error) => acquired(error),
+        LoadError::Query(cause) => {
+            error!(error = cause as &dyn std::error::Error, "the catalog can't be read");
+            say(ErrorCode::ConnectionError, "the database's catalog can't be read")
+                .suggest("Try again in a few seconds.")
+                .0
+        }
+        LoadError::TimedOut => say(ErrorCode::ConnectionError, error).suggest("Try again in a few seconds.").0,
+    }
+}
+
+fn acquired(error: &AcquireError) -> ErrorDetail {
+    match error {
+        AcquireError::Busy { waited, .. } => busy(error, waited.as_millis().try_into().unwrap_or(u64::MAX)),
+        AcquireError::Connect(ConnectError::Refused(_)) => {
+            say(ErrorCode::ConnectionError, error)
+                .suggest("Use a role that can only SELECT, or set ALLOW_PRIVILEGED_ROLE=true to serve it all the same.")
+                .0
+        }
+        AcquireError::Connect(ConnectError::Unreachable(cause)) => unreachable(error, cause),
+        AcquireError::Connect(ConnectError::TimedOut { .. }) => {
+            say(ErrorCode::ConnectionError, error).suggest("Check that PostgreSQL is up, then try again.").0
+        }
+    }
+}
+
+/// Why the database can't be reached, as far as callers may know: PostgreSQL's code, and TLS by its settings' names.
+fn unreachable(error: &AcquireError, cause: &sqlx::Error) -> ErrorDetail {
+    match cause {
+        sqlx::Error::Database(cause) => {
+            let sqlstate = cause.code().map(std::borrow::Cow::into_owned);
+            let suggestion = match sqlstate.as_deref() {
+                Some("28P01" | "28000") => "PostgreSQL refused the login: check POSTGRES_USER and POSTGRES_PASSWORD.",
+                Some("3D000") => "PostgreSQL has no such database: check POSTGRES_DB.",
+                _ => "PostgreSQL refused the connection; try again in a few seconds.",
+            };
+            let context = ErrorContext { sqlstate, ..ErrorContext::default() };
+            say(ErrorCode::ConnectionError, error).suggest(suggestion).with(context)
+        }
+        sqlx::Error::Tls(_) => {
+            say(ErrorCode::ConnectionError, "the TLS handshake with the database failed")
+                .suggest("Check POSTGRES_SSLMODE and POSTGRES_SSLROOTCERT.")
+                .0
+        }
+        _ => say(ErrorCode::ConnectionError, error).suggest("Check that PostgreSQL is up, then try again.").0,
+    }
+}
+
+fn busy(message: impl ToString, retry_after_ms: u64) -> ErrorDetail {
+    let context = ErrorContext { retry_after_ms: Some(retry_after_ms), ..ErrorContext::default() };
+    say(ErrorCode::ServerBusy, message).suggest(format!("Try again in {retry_after_ms} ms.")).with(context)
+}
+
+fn executed(error: &ExecuteError, sql: &str, columns: &[String]) -> ErrorDetail {
+    match error {
+        ExecuteError::Busy { retry_after } => busy(error, retry_after.as_millis().try_into().unwrap_or(u64::MAX)),
+        ExecuteError::Acquire(error) => acquired(error),
+        ExecuteError::Lost(cause) => {
+            error!(error = cause as &dyn std::error::Error, "a statement's connection was lost");
+            say(ErrorCode::ConnectionError, error).suggest("Try again: the statement only reads.").0
+        }
+        ExecuteError::ParameterCount { .. } => {
+            say(ErrorCode::ParameterError, error).suggest("Give one value in params for each placeholder.").0
+        }
+        ExecuteError::Parameter { number, expected_type, way_out, .. } => {
+            let context = ErrorContext {
+                parameter: Some(*number),
+                expected_type: Some(expected_type.clone()),
+                ..ErrorContext::default()
+            };
+            say(ErrorCode::ParameterError, error).suggest(format!("Way out: {way_out}.")).with(context)
+        }
+        ExecuteError::UnknownParameterType => {
+            say(ErrorCode::ParameterError, error).suggest("Write $1::text::its_type and send the value as a string.").0
+        }
+        ExecuteError::Database(fault) => database_fault(fault, sql, columns),
+        ExecuteError::TimedOut { .. } => {
+            say(ErrorCode::QueryTimeout, error)
+                .suggest("Filter or aggregate more, or ask for more time with timeoutMs.")
+                .0
+        }
+        ExecuteError::Cancelled => say(ErrorCode::QueryCancelled, error).0,
+        ExecuteError::RowTooLarge { .. } => {
+            say(ErrorCode::ResultTooLarge, error)
+                .suggest("Select fewer columns, or cut long values with left(column, 1000).")
+                .0
+        }
+        ExecuteError::NotUtf8 { column } => {
+            say(ErrorCode::ExecutionError, error)
+                .suggest(format!("Leave {column} out, or read its bytes with convert_to."))
+                .0
+        }
+        ExecuteError::Unreadable { column, .. } => {
+            say(ErrorCode::ExecutionError, error).suggest(format!("Cast {column} to text.")).0
+        }
+        ExecuteError::Internal(cause) => internal(cause),
+    }
+}
+
+fn internal(cause: &anyhow::Error) -> ErrorDetail {
+    let id = uuid::Uuid::new_v4();
+    error!(%id, error = AsRef::<dyn std::error::Error>::as_ref(cause), "internal error {id}");
+    say(ErrorCode::InternalError, format!("internal error; its id in the server's log is {id}")).0
+}
+
+/// What PostgreSQL said, by the table of tools.md, "Errors".
+fn database_fault(fault: &DatabaseFault, sql: &str, columns: &[String]) -> ErrorDetail {
+    let code = match fault.sqlstate.as_str() {
+        "42P01" => ErrorCode::TableNotFound,
+        "42703" => ErrorCode::ColumnNotFound,
+        "42883" => ErrorCode::FunctionNotFound,
+        "3F000" => ErrorCode::SchemaNotFound,
+        "42501" => ErrorCode::PermissionDenied,
+        "25006" => ErrorCode::WriteOperationDenied,
+        "57014" => ErrorCode::QueryTimeout,
+        state if state.starts_with("42") => ErrorCode::InvalidSql,
+        state if state.starts_with("53") => ErrorCode::ServerBusy,
+        state if state.starts_with("08") || state.starts_with("57P0") => ErrorCode::ConnectionError,
+        _ => ErrorCode::ExecutionError,
+    };
+    let similar_columns: Vec<String> = match code {
+        ErrorCode::ColumnNotFound => {
+            let wanted = missing_column(&fault.message);
+            closest(wanted, columns.iter().map(String::as_str), 3).into_iter().map(str::to_owned).collect()
+        }
+        _ => Vec::new(),
+    };
+    let suggestion = match code {
+        ErrorCode::ColumnNotFound => {
+            did_you_mean(&similar_columns).or_else(|| Some(format!("The columns are: {}.", columns.join(", "))))
+        }
+        ErrorCode::ServerBusy => Some("Try again in a second.".to_owned()),
+        ErrorCode::ConnectionError => Some("Try again: the statement only reads.".to_owned()),
+        ErrorCode::PermissionDenied => {
+            Some("The database role lacks this right: use other tables or columns.".to_owned())
+        }
+        _ => fault.hint.clone(),
+    };
+    let context = ErrorContext {
+        sqlstate: Some(fault.sqlstate.clone()),
+        position: fault.position.map(|at| Position::of_char(sql, at)),
+        hint: fault.hint.clone(),
+        similar_columns,
+        retry_after_ms: (code == ErrorCode::ServerBusy).then_some(1000),
+        ..ErrorContext::default()
+    };
+    say(code, &fault.message).suggest_if(suggestion).with(context)
+}
+
+/// The column's name in `column u.nam does not exist` or `column "nam" does not exist`.
+fn missing_column(message: &str) -> &str {
+    let rest = message.strip_prefix("column ").unwrap_or(message);
+    let name = rest.split(" does not exist").next().unwrap_or(rest);
+    name.rsplit('.').next().unwrap_or(name).trim_matches('"')
+}
+
+/// `arguments` with every long text cut.
+fn cut(mut arguments: Map<String, Value>) -> Map<String, Value> {
+    for value in arguments.values_mut() {
+        if let Value::String(text) = value
+            && let Some((end, _)) = text.char_indices().nth(ECHO_CHARS)
+        {
+            text.truncate(end);
+            text.push('…');
+        }
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(sqlstate: &str, message: &str) -> DatabaseFault {
+        DatabaseFault { sqlstate: sqlstate.to_owned(), message: message.to_owned(), hint: None, position: Some(8) }
+    }
+
+    #[test]
+    fn every_sqlstate_has_its_code() {
+        let check = |sqlstate: &str, code: ErrorCode| {
+            assert_eq!(database_fault(&fault(sqlstate, "x"), "SELECT x", &[]).code, code, "{sqlstate}");
+        };
+        check("42601", ErrorCode::InvalidSql);
+        check("42P01", ErrorCode::TableNotFound);
+        check("42703", ErrorCode::ColumnNotFound);
+        check("42883", ErrorCode::FunctionNotFound);
+        check("3F000", ErrorCode::SchemaNotFound);
+        check("42501", ErrorCode::PermissionDenied);
+        check("25006", ErrorCode::WriteOperationDenied);
+        check("57014", ErrorCode::QueryTimeout);
+        check("53300", ErrorCode::ServerBusy);
+        check("08006", ErrorCode::ConnectionError);
+        check("57P01", ErrorCode::ConnectionError);
+        check("22012", ErrorCode::ExecutionError);
+        check("21000", ErrorCode::ExecutionError);
+        check("P0001", ErrorCode::ExecutionError);
+    }
+
+    #[test]
+    fn an_unknown_column_gets_the_closest_names_and_its_place() {
+        let columns = ["id".to_owned(), "email".to_owned(), "name".to_owned()];
+        let detail =
+            database_fault(&fault("42703", "column u.emial does not exist"), "SELECT u.emial FROM users u", &columns);
+        let context = detail.context.unwrap();
+        assert_eq!(context.similar_columns, ["email"]);
+        assert_eq!(context.position, Some(Position { line: 1, column: 8 }));
+        assert_eq!(detail.suggestion.unwrap(), "Did you mean email?");
+    }
+
+    #[test]
+    fn long_sql_is_cut_in_what_is_sent_back() {
+        let mut arguments = Map::new();
+        arguments.insert("query".to_owned(), Value::String("é".repeat(1000)));
+        let Value::String(text) = &cut(arguments)["query"] else { panic!() };
+        assert_eq!(text.chars().count(), ECHO_CHARS + 1);
+    }
+}

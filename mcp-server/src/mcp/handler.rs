@@ -1,0 +1,204 @@
+//! One session's side of MCP: rmcp runs the protocol and asks here.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult, ErrorCode, Implementation,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, RequestMetaObject, ServerCapabilities, ServerConfig,
+    Tool as RmcpTool, ToolAnnotations,
+};
+use rmcp::service::RequestContext;
+use rmcp::{ErrorData, RoleServer, ServerHandler};
+use serde_json::{Map, Value};
+use shared_protocol::endpoint::meta;
+use shared_protocol::names::{closest, did_you_mean};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::{error, push, resources, wire};
+use crate::auth::Principal;
+use crate::executor::Copies;
+use crate::telemetry::metrics;
+use crate::tools::{Call, Registry, ToolContext, ToolDefinition, ToolOutput};
+
+const INSTRUCTIONS: &str = "Read-only SQL on PostgreSQL. First read the resource postgres://{database}/catalog (resources/list \
+names it) to learn tables, columns, keys, comments and enum labels. Then write one SELECT with $1, $2 ... for its values and call \
+run_sql with the values in params. A refused or failed statement comes back with a code, a message and a suggestion: mend it and \
+call again.";
+
+/// Methods that rmcp hands over as custom because their parameters didn't fit.
+const KNOWN_METHODS: [&str; 9] = [
+    "initialize",
+    "ping",
+    "tools/list",
+    "tools/call",
+    "resources/list",
+    "resources/read",
+    "resources/templates/list",
+    "prompts/list",
+    "prompts/get",
+];
+
+/// What all sessions share.
+#[derive(Clone)]
+pub struct Service {
+    /// What tools work with.
+    pub tools: Arc<ToolContext>,
+    /// The tools there are.
+    pub registry: Registry,
+    /// Calls that one connection may have in flight.
+    pub max_in_flight: usize,
+}
+
+/// One session. It sees messages, never a transport.
+pub struct Session {
+    service: Service,
+    principal: Principal,
+    gone: CancellationToken,
+}
+
+impl Session {
+    /// A session for `principal`; `gone` fires when its connection is lost, and stops whatever still runs for it.
+    pub fn new(service: Service, principal: Principal, gone: CancellationToken) -> Self {
+        Self { service, principal, gone }
+    }
+
+    async fn call(&self, name: &str, arguments: Map<String, Value>, call: &Call) -> Result<CallToolResult, ErrorData> {
+        let Some(tool) = self.service.registry.tool(name) else {
+            return Err(unknown_tool(name, &self.service.registry));
+        };
+        let name = tool.definition().name;
+        let started = Instant::now();
+        let echoed = arguments.clone();
+        let outcome = tool.call(&self.service.tools, arguments, call).await;
+        let took = started.elapsed();
+        let (json, is_error, code, rows) = match outcome {
+            Ok(ToolOutput { json, rows }) => (json, false, "ok", rows),
+            Err(error) => {
+                let failure = error::failure(name, echoed, &error);
+                let json = serde_json::to_string(&failure).expect("plain data");
+                (json, true, failure.error.code.as_str(), 0)
+            }
+        };
+        metrics::tool_call(name, code, took, rows);
+        let duration_ms = took.as_secs_f64() * 1000.0;
+        info!(tool = name, key = %self.principal.name, outcome = code, rows, duration_ms, "{name} answered {code}");
+        Ok(wire::tool_result(json, is_error, call.copies))
+    }
+
+    /// What the call's `_meta` asks for.
+    fn wishes(&self, meta: &RequestMetaObject, cancel: CancellationToken) -> Result<Call, ErrorData> {
+        let limits = &self.service.tools.limits;
+        let invalid =
+            |key: &str, accepted: &str| ErrorData::invalid_params(format!("_meta {key:?} must be {accepted}"), None);
+        let page_bytes = match meta.0.0.get(meta::MAX_PAGE_BYTES) {
+            None => limits.max_page_bytes,
+            Some(value) => {
+                let asked = value.as_u64().and_then(|bytes| usize::try_from(bytes).ok()).filter(|bytes| *bytes > 0);
+                asked.ok_or_else(|| invalid(meta::MAX_PAGE_BYTES, "a number of bytes"))?.min(limits.max_result_bytes)
+            }
+        };
+        let structured_only = match meta.0.0.get(meta::STRUCTURED_ONLY) {
+            None => false,
+            Some(value) => value.as_bool().ok_or_else(|| invalid(meta::STRUCTURED_ONLY, "true or false"))?,
+        };
+        let copies = if structured_only { Copies::Structured } else { Copies::StructuredAndText };
+        Ok(Call { cancel, page_bytes, copies })
+    }
+}
+
+impl ServerHandler for Session {
+    fn get_info(&self) -> ServerConfig {
+        let capabilities =
+            ServerCapabilities::builder().enable_tools().enable_tool_list_changed().enable_resources().build();
+        let implementation = Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        let mut info = ServerConfig::new(capabilities).with_server_info(implementation).with_instructions(INSTRUCTIONS);
+        info.meta = Some(MetaObject(push::identity(self.service.max_in_flight)));
+        info
+    }
+
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        Ok(ListToolsResult::with_all_items(self.service.registry.definitions().map(as_rmcp).collect()))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let cancel = context.ct.child_token();
+        let call = self.wishes(&context.meta, cancel.clone())?;
+        let gone = async {
+            self.gone.cancelled().await;
+            cancel.cancel();
+            // The call itself ends now that its token has fired.
+            std::future::pending().await
+        };
+        tokio::select! {
+            result = self.call(&request.name, request.arguments.unwrap_or_default(), &call) => result.map(Into::into),
+            never = gone => never,
+        }
+    }
+
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        Ok(ListResourcesResult::with_all_items(resources::list(&self.service.tools)))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Ok(ListResourceTemplatesResult::with_all_items(resources::templates()))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        resources::read(&self.service.tools, &request.uri).await.map(Into::into)
+    }
+
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let method = request.method;
+        if KNOWN_METHODS.contains(&method.as_str()) {
+            return Err(ErrorData::invalid_params(format!("the parameters of {method} are not of its form"), None));
+        }
+        let near = closest(&method, KNOWN_METHODS, 1);
+        let question = did_you_mean(&near).map(|question| format!(" {question}")).unwrap_or_default();
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method {method:?}.{question}"), None))
+    }
+}
+
+fn as_rmcp(tool: ToolDefinition) -> RmcpTool {
+    let annotations = ToolAnnotations::with_title(tool.title)
+        .read_only(true)
+        .destructive(false)
+        .open_world(false)
+        .idempotent(tool.is_idempotent);
+    RmcpTool::new(tool.name, tool.description, tool.input_schema)
+        .with_raw_output_schema(tool.output_schema)
+        .with_annotations(annotations)
+}
+
+fn unknown_tool(name: &str, registry: &Registry) -> ErrorData {
+    let near = closest(name, registry.names(), 3);
+    let tools = format!("The tools are: {}.", registry.names().collect::<Vec<_>>().join(", "));
+    let question = did_you_mean(&near).map(|question| format!("{question} ")).unwrap_or_default();
+    ErrorData::invalid_params(format!("there is no tool {name:?}. {question}{tools}"), None)
+}

@@ -1,0 +1,82 @@
+//! Resources: the catalog of a database, for machines.
+
+use rmcp::ErrorData;
+use rmcp::model::{ErrorCode, ReadResourceResult, Resource, ResourceContents, ResourceTemplate};
+use serde_json::json;
+use shared_protocol::endpoint::{DEFAULT_PAGE_BYTES, catalog_uri};
+use shared_protocol::envelope::fault;
+use shared_protocol::names::{closest, did_you_mean};
+
+use super::error;
+use crate::catalog::page;
+use crate::tools::ToolContext;
+
+const JSON: &str = "application/json";
+
+/// Bytes of a page that are not the catalog's: the envelope and the URI.
+const ENVELOPE_BYTES: usize = 1024;
+
+/// The resources there are.
+pub(super) fn list(context: &ToolContext) -> Vec<Resource> {
+    let name = context.database.name();
+    let resource = Resource::new(catalog_uri(name, None), format!("Catalog of {name}"))
+        .with_description("Tables, columns, keys, comments and enum labels, as JSON in pages")
+        .with_mime_type(JSON);
+    vec![resource]
+}
+
+/// The form of their URIs.
+pub(super) fn templates() -> Vec<ResourceTemplate> {
+    let template = ResourceTemplate::new("postgres://{database}/catalog{?cursor}", "Catalog of a database")
+        .with_description("Tables, columns, keys, comments and enum labels, as JSON in pages")
+        .with_mime_type(JSON);
+    vec![template]
+}
+
+/// The resource at `uri`.
+pub(super) async fn read(context: &ToolContext, uri: &str) -> Result<ReadResourceResult, ErrorData> {
+    let (database, cursor) = catalog_address(uri).ok_or_else(|| {
+        not_found(uri, format!("There is no resource {uri:?}. Read {}.", catalog_uri(context.database.name(), None)))
+    })?;
+    if database != context.database.name() {
+        let near = closest(database, [context.database.name()], 1);
+        let question = did_you_mean(&near).unwrap_or_else(|| format!("There is {}.", context.database.name()));
+        return Err(not_found(uri, format!("There is no database {database:?}. {question}")));
+    }
+    let snapshot =
+        context.catalogs.current().await.map_err(|failure| error::fault_of(&error::detail(&failure.into())))?;
+    let bytes = DEFAULT_PAGE_BYTES - ENVELOPE_BYTES;
+    let text = page(&snapshot, cursor, bytes).map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
+    Ok(ReadResourceResult::new(vec![ResourceContents::text(text, uri).with_mime_type(JSON)]))
+}
+
+/// `postgres://{database}/catalog{?cursor}` taken apart.
+fn catalog_address(uri: &str) -> Option<(&str, Option<&str>)> {
+    let (path, query) = match uri.split_once('?') {
+        Some((path, query)) => (path, Some(query.strip_prefix("cursor=")?)),
+        None => (uri, None),
+    };
+    let database = path.strip_prefix("postgres://")?.strip_suffix("/catalog")?;
+    (!database.is_empty()).then_some((database, query))
+}
+
+fn not_found(uri: &str, message: String) -> ErrorData {
+    ErrorData::new(ErrorCode(fault::RESOURCE_NOT_FOUND), message, Some(json!({ "uri": uri })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn catalog_uris_are_taken_apart() {
+        let check =
+            |uri: &str, address: Option<(&str, Option<&str>)>| assert_eq!(catalog_address(uri), address, "{uri}");
+        check("postgres://shop/catalog", Some(("shop", None)));
+        check("postgres://shop/catalog?cursor=ab-1", Some(("shop", Some("ab-1"))));
+        check("postgres://shop/catalog?page=1", None);
+        check("postgres:///catalog", None);
+        check("postgres://shop/tables", None);
+        check("file:///etc/passwd", None);
+    }
+}

@@ -1,0 +1,221 @@
+//! The router of the one port: /mcp, /health, /ready, /metrics, and who may come in.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use http::header::{ALLOW, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use serde_json::json;
+use shared_protocol::endpoint::{API_KEY_HEADER, MCP_PATH};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
+
+use super::handshake::{self, Upgrade};
+use super::websocket;
+use crate::admin::{self, Admin};
+use crate::auth::{Authenticator, Principal};
+use crate::config::ListenerConfig;
+use crate::mcp::handler::Service;
+use crate::telemetry::metrics;
+
+/// Everything that the port needs to let a client in.
+#[derive(Clone)]
+pub struct Gate {
+    /// What a session offers.
+    pub service: Service,
+    /// Who may come in.
+    pub authenticator: Authenticator,
+    /// From where, and how much.
+    pub config: Arc<ListenerConfig>,
+    /// Most bytes of one answer.
+    pub max_result_bytes: usize,
+    /// Places for connections.
+    pub places: Arc<Semaphore>,
+    /// The connections' tasks.
+    pub connections: TaskTracker,
+    /// No new calls; connections end when theirs are answered.
+    pub draining: CancellationToken,
+    /// Everything ends now.
+    pub kill: CancellationToken,
+}
+
+/// The routes of the port.
+pub fn router(gate: Gate, admin: Admin) -> Router {
+    let sensitive = [HeaderName::from_static(API_KEY_HEADER), http::header::AUTHORIZATION];
+    Router::new()
+        .route(MCP_PATH, any(mcp))
+        .with_state(gate)
+        .route("/health", get(admin::health))
+        .route("/ready", get(admin::ready))
+        .route("/metrics", get(admin::metrics))
+        .with_state(admin)
+        .fallback(async || Refusal::NoSuchPath.into_response())
+        .layer(CatchPanicLayer::new())
+        .layer(SetSensitiveRequestHeadersLayer::new(sensitive))
+}
+
+async fn mcp(State(gate): State<Gate>, request: Request) -> Response {
+    match admit(gate, request) {
+        Ok(response) => response,
+        Err(refusal) => {
+            metrics::handshake_refused(refusal.reason());
+            refusal.into_response()
+        }
+    }
+}
+
+/// Lets a client in, or says why not; everything is checked before the upgrade.
+fn admit(gate: Gate, request: Request) -> Result<Response, Refusal> {
+    check_host(request.headers(), gate.config.allowed_hosts.as_deref())?;
+    check_origin(request.headers(), &gate.config.allowed_origins)?;
+    let principal: Principal = gate.authenticator.authenticate(request.headers()).ok_or(Refusal::Key)?;
+    if request.method() != Method::GET {
+        return Err(Refusal::Method);
+    }
+    let upgrade = Upgrade::of(request).map_err(Refusal::Handshake)?;
+    let place = Arc::clone(&gate.places).try_acquire_owned().map_err(|_| Refusal::Full)?;
+    let response = upgrade.response();
+    let connections = gate.connections.clone();
+    connections.spawn(async move {
+        websocket::serve(upgrade, gate, principal).await;
+        drop(place);
+    });
+    Ok(response)
+}
+
+fn check_host(headers: &HeaderMap, allowed: Option<&[String]>) -> Result<(), Refusal> {
+    let Some(allowed) = allowed else { return Ok(()) };
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let known = allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(name));
+    if known { Ok(()) } else { Err(Refusal::Host) }
+}
+
+/// Browsers send Origin; a page from anywhere else must not ride on what this machine can reach.
+fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Refusal> {
+    let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
+    let known = origin.to_str().is_ok_and(|origin| allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)));
+    if known { Ok(()) } else { Err(Refusal::Origin) }
+}
+
+/// Why a client isn't let in.
+#[derive(Debug)]
+enum Refusal {
+    Host,
+    Origin,
+    Key,
+    Method,
+    Handshake(handshake::Invalid),
+    Full,
+    NoSuchPath,
+}
+
+impl Refusal {
+    /// The word in metrics.
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Origin => "origin",
+            Self::Key => "key",
+            Self::Method => "method",
+            Self::Handshake(_) => "handshake",
+            Self::Full => "full",
+            Self::NoSuchPath => "path",
+        }
+    }
+
+    fn parts(&self) -> (StatusCode, String, &'static str) {
+        match self {
+            Self::Host => {
+                (StatusCode::FORBIDDEN, "this Host is not served".to_owned(), "Use a name that WS_ALLOWED_HOSTS lists.")
+            }
+            Self::Origin => (
+                StatusCode::FORBIDDEN,
+                "this Origin may not connect".to_owned(),
+                "Add the origin to WS_ALLOWED_ORIGINS.",
+            ),
+            Self::Key => (
+                StatusCode::UNAUTHORIZED,
+                "the API key is missing or unknown".to_owned(),
+                "Send one of WS_API_KEY's keys in the header X-API-Key, or as Authorization: Bearer.",
+            ),
+            Self::Method => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "only GET is served here".to_owned(),
+                "Open a WebSocket: GET with Upgrade: websocket.",
+            ),
+            Self::Handshake(invalid) => {
+                (invalid.status(), invalid.to_string(), "Open a WebSocket: GET with Upgrade: websocket, version 13.")
+            }
+            Self::Full => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "all places for connections are taken".to_owned(),
+                "Try again in a few seconds.",
+            ),
+            Self::NoSuchPath => (
+                StatusCode::NOT_FOUND,
+                "there is nothing at this path".to_owned(),
+                "The paths are /mcp (WebSocket), /health, /ready and /metrics.",
+            ),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, message, suggestion) = self.parts();
+        let mut response =
+            (status, axum::Json(json!({ "error": { "message": message, "suggestion": suggestion } }))).into_response();
+        let header = match self {
+            Self::Key => Some((WWW_AUTHENTICATE, "Bearer realm=\"mcp\"")),
+            Self::Method => Some((ALLOW, "GET")),
+            Self::Full => Some((RETRY_AFTER, "5")),
+            Self::Handshake(handshake::Invalid::NoUpgrade) => Some((http::header::UPGRADE, "websocket")),
+            _ => None,
+        };
+        if let Some((name, value)) = header {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: HeaderName, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
+    }
+
+    #[test]
+    fn only_known_hosts_are_served() {
+        let allowed = ["localhost".to_owned(), "[::1]".to_owned()];
+        let check = |host: &'static str, served: bool| {
+            assert_eq!(check_host(&headers(HOST, host), Some(&allowed)).is_ok(), served, "{host}");
+        };
+        check("localhost:9001", true);
+        check("LOCALHOST", true);
+        check("[::1]:9001", true);
+        check("evil.example:9001", false);
+        assert!(check_host(&HeaderMap::new(), None).is_ok());
+    }
+
+    #[test]
+    fn web_pages_may_connect_only_from_known_origins() {
+        let allowed = ["https://app.example".to_owned()];
+        assert!(check_origin(&HeaderMap::new(), &allowed).is_ok());
+        assert!(check_origin(&headers(ORIGIN, "https://app.example"), &allowed).is_ok());
+        assert!(check_origin(&headers(ORIGIN, "https://evil.example"), &allowed).is_err());
+        assert!(check_origin(&headers(ORIGIN, "null"), &[]).is_err());
+    }
+}

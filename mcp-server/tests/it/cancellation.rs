@@ -1,0 +1,64 @@
+//! A statement that nobody waits for is cancelled on PostgreSQL, seen in pg_stat_activity.
+
+use harness::shared_postgres;
+use serde_json::json;
+
+use crate::client::{Client, until};
+use crate::shop_server;
+
+/// Minutes of work that only a cancel ends early; `marker` finds it among the others.
+fn endless(marker: &str) -> String {
+    format!("SELECT count(*) AS {marker} FROM order_items a, order_items b, order_items c")
+}
+
+/// Whether PostgreSQL runs a statement with this marker.
+async fn runs(marker: &str) -> bool {
+    let mut superuser = shared_postgres().await.superuser("postgres").await.unwrap();
+    let query = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%' || $1 || '%' AND pid <> pg_backend_pid()";
+    let count: i64 = sqlx::query_scalar(query).bind(marker).fetch_one(&mut superuser).await.unwrap();
+    count > 0
+}
+
+async fn start(client: &mut Client, marker: &str) -> i64 {
+    let arguments = json!({ "query": endless(marker), "timeoutMs": 120_000 });
+    let id = client.start("tools/call", json!({ "name": "run_sql", "arguments": arguments })).await;
+    until("the statement runs", async || runs(marker).await).await;
+    id
+}
+
+#[tokio::test]
+async fn a_cancelled_call_ends_its_statement() {
+    let server = shop_server().await;
+    let mut client = Client::open(&server).await;
+    let id = start(&mut client, "cancelled_by_client").await;
+    let cancelled = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": id, "reason": "test" } });
+    client.send(&cancelled.to_string()).await;
+    until("the statement ends", async || !runs("cancelled_by_client").await).await;
+    assert_eq!(client.rows("SELECT 1 AS one", json!([])).await.row_count, 1);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_ends_its_statements() {
+    let server = shop_server().await;
+    let mut client = Client::open(&server).await;
+    start(&mut client, "client_went_away").await;
+    drop(client);
+    until("the statement ends", async || !runs("client_went_away").await).await;
+}
+
+#[tokio::test]
+async fn other_calls_go_on_while_one_is_cancelled() {
+    let server = shop_server().await;
+    let mut one = Client::open(&server).await;
+    let mut other = Client::open(&server).await;
+    let id = start(&mut one, "cancelled_alone").await;
+    start(&mut other, "goes_on").await;
+    one.send(
+        &json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": id } }).to_string(),
+    )
+    .await;
+    until("the statement ends", async || !runs("cancelled_alone").await).await;
+    assert!(runs("goes_on").await);
+    drop(other);
+    until("the other ends, too", async || !runs("goes_on").await).await;
+}

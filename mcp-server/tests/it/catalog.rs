@@ -1,0 +1,169 @@
+//! The catalog resource: how an agent learns a database.
+
+use std::fmt::Write;
+
+use harness::{McpServer, ServerOptions, shared_postgres};
+use serde_json::{Value, json};
+use shared_protocol::catalog::{CatalogPage, Table, TableKind};
+
+use crate::client::Client;
+use crate::{database_of, shop_server};
+
+async fn page(client: &mut Client, uri: &str) -> Result<CatalogPage, Value> {
+    let answer = client.request("resources/read", json!({ "uri": uri })).await;
+    match answer["result"]["contents"][0]["text"].as_str() {
+        Some(text) => Ok(serde_json::from_str(text).unwrap()),
+        None => Err(answer["error"].clone()),
+    }
+}
+
+fn table<'a>(page: &'a CatalogPage, name: &str) -> &'a Table {
+    page.tables.iter().find(|table| table.table_name == name).unwrap_or_else(|| panic!("{name} is listed"))
+}
+
+#[tokio::test]
+async fn the_shop_is_described_with_keys_comments_and_labels() {
+    let server = shop_server().await;
+    let mut client = Client::open(&server).await;
+    let listed = client.request("resources/list", json!({})).await;
+    let uri = listed["result"]["resources"][0]["uri"].as_str().unwrap().to_owned();
+    let page = page(&mut client, &uri).await.unwrap();
+    assert_eq!(page.search_path, ["public"]);
+    assert_eq!(page.timezone, "UTC");
+
+    let users = table(&page, "users");
+    assert!(users.description.is_some(), "tables have comments");
+    let id = &users.columns[0];
+    assert!(id.is_primary_key && id.is_unique && !id.is_nullable, "{id:?}");
+    let orders = table(&page, "orders");
+    let status = orders.columns.iter().find(|column| column.name == "status").unwrap();
+    assert!(status.enum_values.as_ref().unwrap().contains(&"shipped".to_owned()));
+    let key = orders.foreign_keys.iter().find(|key| key.to_table == "users").unwrap();
+    assert_eq!(
+        (key.from_columns.as_slice(), key.to_columns.as_slice()),
+        (&["user_id".to_owned()][..], &["id".to_owned()][..])
+    );
+    assert!(page.tables.iter().any(|table| table.r#type == TableKind::View));
+    assert!(orders.indexes.iter().any(|index| index.is_primary));
+}
+
+#[tokio::test]
+async fn every_kind_of_object_is_described() {
+    let postgres = shared_postgres().await;
+    let sql = "
+        CREATE DOMAIN email AS text CHECK (VALUE LIKE '%@%');
+        CREATE TYPE size AS ENUM ('s', 'l', 'm');
+        CREATE TYPE place AS (x int, y int);
+        CREATE TABLE parents (a int, b int, PRIMARY KEY (a, b));
+        CREATE TABLE children (
+            id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, pa int, pb int, mail email, size size DEFAULT 'm', spot place,
+            doubled int GENERATED ALWAYS AS (pa * 2) STORED,
+            parent int REFERENCES children ON DELETE SET NULL, FOREIGN KEY (pb, pa) REFERENCES parents (b, a),
+            CHECK (pa > 0), UNIQUE (mail)
+        );
+        CREATE INDEX big_children ON children (lower(mail)) WHERE pa > 100;
+        CREATE TABLE events (day date, n int) PARTITION BY RANGE (day);
+        CREATE TABLE events_2024 PARTITION OF events FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+        CREATE MATERIALIZED VIEW sums AS SELECT pa, count(*) FROM children GROUP BY pa;
+        CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT n * 2';
+        COMMENT ON COLUMN children.mail IS 'where to write';
+    ";
+    let database = database_of(postgres, sql).await;
+    let server = McpServer::start(ServerOptions::new(postgres.reader_url(&database))).await.unwrap();
+    let mut client = Client::open(&server).await;
+    let page = page(&mut client, &format!("postgres://{database}/catalog")).await.unwrap();
+    let mut seen = serde_json::to_value(&page).unwrap();
+    for changing in ["fingerprint", "database", "server_version"] {
+        seen[changing] = Value::Null;
+    }
+    insta::assert_json_snapshot!("catalog", seen);
+    let partition = client.rows("SELECT n FROM events_2024", json!([])).await;
+    assert_eq!(partition.row_count, 0, "a partition is not listed, but may be read");
+}
+
+#[tokio::test]
+async fn what_the_role_may_not_read_is_absent() {
+    let postgres = shared_postgres().await;
+    let database =
+        database_of(postgres, "CREATE TABLE open (id int, secret text, shown text); CREATE TABLE closed (id int);")
+            .await;
+    let mut superuser = postgres.superuser(&database).await.unwrap();
+    let reader = harness::postgres::READER;
+    let sql = format!(
+        "REVOKE SELECT ON ALL TABLES IN SCHEMA public FROM {reader}; GRANT SELECT (id, shown) ON open TO {reader};"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut superuser).await.unwrap();
+    let server = McpServer::start(ServerOptions::new(postgres.reader_url(&database))).await.unwrap();
+    let mut client = Client::open(&server).await;
+    let page = page(&mut client, &format!("postgres://{database}/catalog")).await.unwrap();
+    assert_eq!(page.tables.iter().map(|table| table.table_name.as_str()).collect::<Vec<_>>(), ["open"]);
+    assert_eq!(page.tables[0].columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>(), ["id", "shown"]);
+    assert_eq!(client.error(json!({ "query": "SELECT id FROM closed" })).await["code"], "TABLE_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn a_large_catalog_comes_in_pages() {
+    let postgres = shared_postgres().await;
+    let mut sql = String::new();
+    for number in 0..400 {
+        let columns: Vec<String> =
+            (0..16).map(|column| format!("column_number_{column} text NOT NULL DEFAULT 'value {column}'")).collect();
+        writeln!(sql, "CREATE TABLE wide_table_{number:03} (id int PRIMARY KEY, {});", columns.join(", ")).unwrap();
+    }
+    let database = database_of(postgres, &sql).await;
+    let server = McpServer::start(ServerOptions::new(postgres.reader_url(&database))).await.unwrap();
+    let mut client = Client::open(&server).await;
+    let mut names = Vec::new();
+    let mut pages = 0;
+    let mut cursor: Option<String> = None;
+    loop {
+        let uri = shared_protocol::endpoint::catalog_uri(&database, cursor.as_deref());
+        let text = client.request_text("resources/read", json!({ "uri": uri })).await;
+        assert!(text.len() <= 768 * 1024, "{} bytes", text.len());
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        let page: CatalogPage =
+            serde_json::from_str(answer["result"]["contents"][0]["text"].as_str().unwrap()).unwrap();
+        names.extend(page.tables.into_iter().map(|table| table.table_name));
+        pages += 1;
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert!(pages > 1, "400 wide tables are more than a page");
+    assert_eq!(names.len(), 400);
+    names.dedup();
+    assert_eq!(names.len(), 400);
+
+    let stale = page(&mut client, &format!("postgres://{database}/catalog?cursor=0123-1")).await.unwrap_err();
+    assert!(stale["message"].as_str().unwrap().contains("start again"), "{stale}");
+}
+
+#[tokio::test]
+async fn a_table_made_meanwhile_is_found_when_it_is_asked_for() {
+    let postgres = shared_postgres().await;
+    let database = database_of(postgres, "CREATE TABLE old (id int);").await;
+    let server = McpServer::start(ServerOptions::new(postgres.reader_url(&database))).await.unwrap();
+    let mut superuser = postgres.superuser(&database).await.unwrap();
+    let sql = format!("CREATE TABLE young (id int); GRANT SELECT ON young TO {}", harness::postgres::READER);
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut superuser).await.unwrap();
+    // An unknown name causes a reload at most every ten seconds.
+    crate::client::until("the table is found", async || {
+        let (_, is_error) = Client::open(&server).await.run(json!({ "query": "SELECT id FROM young" })).await;
+        !is_error
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_statement_survives_a_change_of_its_table() {
+    let postgres = shared_postgres().await;
+    let database = database_of(postgres, "CREATE TABLE things (id int); INSERT INTO things VALUES (1);").await;
+    let server =
+        McpServer::start(ServerOptions::new(postgres.reader_url(&database)).with_env("POOL_SIZE", "1")).await.unwrap();
+    let mut client = Client::open(&server).await;
+    assert_eq!(client.rows("SELECT * FROM things", json!([])).await.rows.get(), r#"[{"id":1}]"#);
+    let mut superuser = postgres.superuser(&database).await.unwrap();
+    sqlx::raw_sql("ALTER TABLE things ADD COLUMN name text DEFAULT 'new'").execute(&mut superuser).await.unwrap();
+    assert_eq!(client.rows("SELECT * FROM things", json!([])).await.rows.get(), r#"[{"id":1,"name":"new"}]"#);
+}

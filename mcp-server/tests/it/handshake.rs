@@ -1,0 +1,106 @@
+//! Who is let in, and what the first bytes are.
+
+use harness::McpServer;
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Error;
+
+use crate::client::{Client, handshake};
+use crate::{shop_server, shop_server_with};
+
+/// The HTTP status and body of a handshake that must fail.
+async fn refused(url: &str, headers: &[(&'static str, &str)]) -> (u16, Value) {
+    match handshake(url, headers).await {
+        Err(Error::Http(response)) => {
+            let body = response.body().as_deref().unwrap_or_default();
+            (response.status().as_u16(), serde_json::from_slice(body).unwrap_or(Value::Null))
+        }
+        other => panic!("expected a refusal, got {:?}", other.map(|(_, response)| response)),
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_wanted_before_the_upgrade() {
+    let server = shop_server().await;
+    let url = server.ws_url();
+    let (status, body) = refused(&url, &[]).await;
+    assert_eq!(status, 401);
+    assert!(body["error"]["suggestion"].as_str().unwrap().contains("X-API-Key"), "{body}");
+    let wrong = "x".repeat(server.api_key().len());
+    assert_eq!(refused(&url, &[("x-api-key", &wrong)]).await.0, 401);
+    assert_eq!(refused(&url, &[("authorization", "Basic abc")]).await.0, 401);
+
+    let bearer = format!("Bearer {}", server.api_key());
+    assert!(handshake(&url, &[("authorization", &bearer)]).await.is_ok());
+    assert!(handshake(&url, &[("x-api-key", server.api_key())]).await.is_ok());
+}
+
+#[tokio::test]
+async fn each_of_several_keys_opens() {
+    let second = "second-key-of-22-or-more-characters";
+    let server =
+        shop_server_with(&[("WS_API_KEY", &format!("one:first-key-of-22-or-more-characters,two:{second}"))]).await;
+    assert!(handshake(&server.ws_url(), &[("x-api-key", second)]).await.is_ok());
+    assert_eq!(refused(&server.ws_url(), &[("x-api-key", &format!("two:{second}"))]).await.0, 401);
+}
+
+#[tokio::test]
+async fn the_subprotocol_is_echoed_only_when_it_is_offered() {
+    let server = shop_server().await;
+    let key = ("x-api-key", server.api_key());
+    let echoed = |response: tokio_tungstenite::tungstenite::handshake::client::Response| {
+        response.headers().get("sec-websocket-protocol").map(|value| value.to_str().unwrap().to_owned())
+    };
+    let (_, response) = handshake(&server.ws_url(), &[key, ("sec-websocket-protocol", "mcp")]).await.unwrap();
+    assert_eq!(echoed(response).as_deref(), Some("mcp"));
+    let (_, response) = handshake(&server.ws_url(), &[key]).await.unwrap();
+    assert_eq!(echoed(response), None);
+}
+
+#[tokio::test]
+async fn web_pages_from_elsewhere_are_kept_out() {
+    let server =
+        shop_server_with(&[("WS_ALLOWED_ORIGINS", "https://app.example"), ("WS_ALLOWED_HOSTS", "127.0.0.1")]).await;
+    let key = ("x-api-key", server.api_key());
+    assert_eq!(refused(&server.ws_url(), &[key, ("origin", "https://evil.example")]).await.0, 403);
+    assert!(handshake(&server.ws_url(), &[key, ("origin", "https://app.example")]).await.is_ok());
+    assert_eq!(refused(&server.ws_url(), &[key, ("host", "evil.example")]).await.0, 403);
+}
+
+#[tokio::test]
+async fn plain_http_is_told_what_is_served() {
+    let server = shop_server().await;
+    let http = reqwest::Client::new();
+    let status = async |path: &str, post: bool| {
+        let request = if post { http.post(server.http_url(path)) } else { http.get(server.http_url(path)) };
+        request.header("x-api-key", server.api_key()).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(status("/mcp", false).await, 426);
+    assert_eq!(status("/mcp", true).await, 405);
+    assert_eq!(status("/nothing", false).await, 404);
+    assert_eq!(status("/health", false).await, 200);
+    assert_eq!(status("/ready", false).await, 200);
+    assert_eq!(status("/metrics", false).await, 200);
+    let open = http.get(server.http_url("/metrics")).send().await.unwrap();
+    assert_eq!(open.status().as_u16(), 401);
+}
+
+#[tokio::test]
+async fn connections_past_the_limit_are_told_to_come_back() {
+    let server = shop_server_with(&[("MAX_CONNECTIONS", "1")]).await;
+    let _first = Client::open(&server).await;
+    assert_eq!(refused(&server.ws_url(), &[("x-api-key", server.api_key())]).await.0, 503);
+}
+
+#[tokio::test]
+async fn the_registry_is_pushed_first_unless_that_is_switched_off() {
+    let server = shop_server().await;
+    let push = Client::connect(&server).await.receive().await;
+    assert_eq!(push["method"], "notifications/tools/list_changed");
+    assert_eq!(push["params"]["tools"][0]["name"], "run_sql");
+    assert_eq!(push["params"]["_meta"]["pgmcp/maxInFlight"], 16);
+
+    let quiet: McpServer = shop_server_with(&[("WS_PUSH_REGISTRY", "false")]).await;
+    let mut client = Client::connect(&quiet).await;
+    let id = client.start("ping", json!({})).await;
+    assert_eq!(client.receive().await["id"], id);
+}

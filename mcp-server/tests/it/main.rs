@@ -1,0 +1,43 @@
+//! mcp-server as its clients meet it: the real program, a real PostgreSQL, real sockets.
+#![expect(clippy::unwrap_used, reason = "in a test, what doesn't hold ends it")]
+
+mod cancellation;
+mod catalog;
+mod client;
+mod clients;
+mod database_down;
+mod handshake;
+mod messages;
+mod role;
+mod run_sql;
+mod settings;
+mod shutdown;
+mod types;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use harness::{McpServer, SHOP, ServerOptions, ThrowawayPostgres, shared_postgres};
+
+/// A server over the shop, as the reader role.
+async fn shop_server() -> McpServer {
+    shop_server_with(&[]).await
+}
+
+/// The same with more environment variables.
+async fn shop_server_with(env: &[(&str, &str)]) -> McpServer {
+    let postgres = shared_postgres().await;
+    let options = ServerOptions::new(postgres.reader_url(SHOP));
+    let options = env.iter().fold(options, |options, (name, value)| options.with_env(name, *value));
+    McpServer::start(options).await.unwrap()
+}
+
+/// A new database made by `sql`, which the reader role may read whole; its name.
+async fn database_of(postgres: &ThrowawayPostgres, sql: &str) -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let name = format!("it_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("database.sql");
+    std::fs::write(&file, sql).unwrap();
+    postgres.create_database(&name, &[&file]).await.unwrap();
+    name
+}
