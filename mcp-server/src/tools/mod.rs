@@ -1,5 +1,6 @@
 //! What a tool is, what it is given, and how it fails. One file per tool; the registry is the list of them.
 
+mod definition;
 mod registry;
 pub mod run_sql;
 
@@ -10,7 +11,8 @@ use serde_json::{Map, Value};
 use sql_guard::{Guard, Rejection};
 use tokio_util::sync::CancellationToken;
 
-pub use registry::{Registry, ToolDefinition};
+pub use definition::ToolDefinition;
+pub use registry::Registry;
 
 use crate::catalog::{Catalogs, LoadError};
 use crate::config::LimitsConfig;

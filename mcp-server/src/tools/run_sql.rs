@@ -11,8 +11,8 @@ use shared_protocol::names::{closest, did_you_mean};
 use shared_protocol::tool::run_sql::{NAME, ResultColumn, RunSqlInput, RunSqlOutput};
 use sql_guard::{CheckedQuery, Rejection};
 
-use super::registry::{ToolDefinition, input_schema, output_schema};
-use super::{Call, Tool, ToolContext, ToolError, ToolOutput};
+use super::definition::{input_schema, output_schema};
+use super::{Call, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput};
 use crate::catalog::Snapshot;
 use crate::executor::{PageLimit, RowSet, RunLimits};
 

@@ -10,40 +10,15 @@ use http::header::{ALLOW, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::json;
 use shared_protocol::endpoint::{API_KEY_HEADER, MCP_PATH};
-use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 
+use super::gate::Gate;
 use super::handshake::{self, Upgrade};
 use super::websocket;
 use crate::admin::{self, Admin};
-use crate::auth::{Authenticator, Principal};
-use crate::config::ListenerConfig;
-use crate::mcp::handler::Service;
+use crate::auth::Principal;
 use crate::telemetry::metrics;
-
-/// Everything that the port needs to let a client in.
-#[derive(Clone)]
-pub struct Gate {
-    /// What a session offers.
-    pub service: Service,
-    /// Who may come in.
-    pub authenticator: Authenticator,
-    /// From where, and how much.
-    pub config: Arc<ListenerConfig>,
-    /// Most bytes of one answer.
-    pub max_result_bytes: usize,
-    /// Places for connections.
-    pub places: Arc<Semaphore>,
-    /// The connections' tasks.
-    pub connections: TaskTracker,
-    /// No new calls; connections end when theirs are answered.
-    pub draining: CancellationToken,
-    /// Everything ends now.
-    pub kill: CancellationToken,
-}
 
 /// The routes of the port.
 pub fn router(gate: Gate, admin: Admin) -> Router {

@@ -1,5 +1,6 @@
 //! How messages travel. A session sees messages, never a transport.
 
+mod gate;
 mod handshake;
 mod http;
 mod in_flight;
@@ -7,7 +8,8 @@ mod incoming;
 mod listener;
 mod websocket;
 
-pub use self::http::{Gate, router};
+pub use self::gate::Gate;
+pub use self::http::router;
 pub use handshake::Upgrade;
 pub use in_flight::MAX_IN_FLIGHT;
 pub use listener::{Listener, ListenerError};

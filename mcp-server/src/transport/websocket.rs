@@ -24,8 +24,8 @@ use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::gate::Gate;
 use super::handshake::Upgrade;
-use super::http::Gate;
 use super::in_flight::{InFlight, MAX_WAITING};
 use super::incoming::{self, Fault};
 use crate::auth::Principal;
