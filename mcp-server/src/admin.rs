@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use daemon::keys::Authenticator;
 use http::{HeaderMap, StatusCode};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::Authenticator;
 use crate::databases::Database;
 use crate::telemetry::metrics;
 
@@ -55,7 +55,7 @@ pub async fn ready(State(admin): State<Admin>) -> Response {
 
 /// The metrics in Prometheus' text form, for holders of a key unless they are public.
 pub async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
-    if !admin.metrics_public && admin.authenticator.authenticate(&headers).is_none() {
+    if !admin.metrics_public && admin.authenticator.authenticate(&headers).is_err() {
         let message = "the API key is missing or unknown: send one of WS_API_KEY's keys in X-API-Key, or set METRICS_PUBLIC=true\n";
         return (StatusCode::UNAUTHORIZED, message).into_response();
     }

@@ -1,43 +1,48 @@
 //! The composition root: makes the parts, joins them, and takes them down in order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
+use daemon::keys::Authenticator;
+use daemon::listener::Listener;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sql_guard::{Guard, Limits};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::admin::Admin;
-use crate::auth::Authenticator;
 use crate::catalog::{Catalogs, LoadError};
 use crate::config::Config;
 use crate::databases::{AcquireError, ConnectError, Database, SessionPins};
 use crate::executor::Executor;
 use crate::mcp::handler::Service;
+use crate::telemetry::metrics;
 use crate::tools::{Registry, ToolContext};
-use crate::transport::{Gate, Listener, MAX_IN_FLIGHT, router};
+use crate::transport::{Gate, MAX_IN_FLIGHT, router};
+
+/// Longest that cancelled statements may take to end when the server stops.
+const DRAIN_LIMIT: Duration = Duration::from_secs(3);
 
 /// Runs the server until SIGTERM or Ctrl-C, and drains it.
 ///
 /// # Errors
 /// Where the port can't be bound, or the database's role is refused at start.
-pub async fn run(config: Config, metrics: PrometheusHandle) -> anyhow::Result<()> {
-    let stop = Stop::default();
+pub async fn run(config: Config, recorder: PrometheusHandle) -> anyhow::Result<()> {
+    let stop = Stop::on_signal()?;
     let tools = tools(&config);
     let reaper = tokio::spawn(Arc::clone(&tools.database).reap_idle(stop.kill.clone()));
     warn_of_exposure(&config);
     first_look(&tools).await?;
 
-    let listener = Listener::bind(config.listener.host, config.listener.port).await?;
+    let listener = Listener::bind(config.listener.address, "WS_HOST, WS_PORT").await?;
     let address = listener.address();
     let authenticator = Authenticator::new(&config.listener.keys);
     let admin = Admin {
         database: Arc::clone(&tools.database),
-        metrics,
+        metrics: recorder,
         authenticator: authenticator.clone(),
         metrics_public: config.listener.metrics_public,
         draining: stop.draining.clone(),
@@ -53,10 +58,16 @@ pub async fn run(config: Config, metrics: PrometheusHandle) -> anyhow::Result<()
         draining: stop.draining.clone(),
         kill: stop.kill.clone(),
     };
-    let server = tokio::spawn(listener.serve(router(gate, admin), stop.draining.clone()));
+    let service = daemon::listener::Service {
+        max_connections: gate.config.max_connections,
+        router: router(gate, admin),
+        grace: config.shutdown_grace,
+        gauge: metrics::HTTP_CONNECTIONS,
+    };
+    let server = tokio::spawn(listener.serve(service, stop.draining.clone()));
     info!(%address, "listening on {address}");
 
-    stop_signal().await?;
+    stop.signal.cancelled().await;
     let grace_ms = config.shutdown_grace.as_millis();
     info!(grace_ms, "stopping: calls that run have {grace_ms} ms");
     stop.draining.cancel();
@@ -66,7 +77,7 @@ pub async fn run(config: Config, metrics: PrometheusHandle) -> anyhow::Result<()
     }
     stop.kill.cancel();
     connections.wait().await;
-    tools.executor.drain().await;
+    tools.executor.drain(DRAIN_LIMIT).await;
     for (part, task) in [("listener", server), ("pool", reaper)] {
         task.await.with_context(|| format!("stop the {part}"))?;
     }
@@ -74,11 +85,18 @@ pub async fn run(config: Config, metrics: PrometheusHandle) -> anyhow::Result<()
     Ok(())
 }
 
-/// Two steps of stopping: no new calls, then no calls.
-#[derive(Default)]
+/// Stopping: somebody asks for it, then no new calls, then no calls.
 struct Stop {
+    signal: CancellationToken,
     draining: CancellationToken,
     kill: CancellationToken,
+}
+
+impl Stop {
+    fn on_signal() -> anyhow::Result<Self> {
+        let signal = daemon::shutdown::on_signal().context("listen for signals")?;
+        Ok(Self { signal, draining: CancellationToken::new(), kill: CancellationToken::new() })
+    }
 }
 
 fn tools(config: &Config) -> Arc<ToolContext> {
@@ -89,8 +107,12 @@ fn tools(config: &Config) -> Arc<ToolContext> {
     };
     let database = Database::new(&config.database, pins);
     Arc::new(ToolContext {
-        catalogs: Arc::new(Catalogs::new(Arc::clone(&database), config.catalog_ttl)),
-        executor: Executor::new(config.limits.max_concurrent_queries, config.database.pool_timeout),
+        catalogs: Catalogs::new(Arc::clone(&database), config.catalog_ttl),
+        executor: Executor::new(
+            config.limits.max_concurrent_queries,
+            config.database.pool_timeout,
+            config.database.timezone.parse().ok(),
+        ),
         guard: Guard::new(Limits::default()),
         limits: config.limits,
         database,
@@ -105,7 +127,7 @@ fn warn_of_exposure(config: &Config) {
             "POSTGRES_SSLMODE={mode:?} off loopback: the connection could be read or redirected; use verify-full"
         );
     }
-    if !config.listener.host.is_loopback() {
+    if !config.listener.address.ip().is_loopback() {
         warn!("WebSocket clients connect without TLS; off loopback, put a TLS proxy before this port");
     }
 }
@@ -132,13 +154,5 @@ async fn first_look(tools: &ToolContext) -> anyhow::Result<()> {
             );
             Ok(())
         }
-    }
-}
-
-async fn stop_signal() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted.context("listen for Ctrl-C"),
     }
 }

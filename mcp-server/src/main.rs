@@ -23,7 +23,7 @@ fn main() -> ExitCode {
 }
 
 fn start(config: Config) -> anyhow::Result<()> {
-    telemetry::start_log(&config.log)?;
+    daemon::log::start(&config.log, telemetry::QUIET)?;
     let metrics = telemetry::metrics::start()?;
     // One TLS provider in the process: two side by side panic at run time.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

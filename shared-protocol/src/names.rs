@@ -29,6 +29,14 @@ pub fn did_you_mean<S: AsRef<str>>(names: &[S]) -> Option<String> {
     })
 }
 
+/// At most 100 characters of a name that a caller gave, for messages.
+pub fn shortened(name: &str) -> std::borrow::Cow<'_, str> {
+    match name.char_indices().nth(100) {
+        Some((end, _)) => format!("{}…", &name[..end]).into(),
+        None => name.into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -27,6 +28,8 @@ pub struct Process {
     name: &'static str,
     child: Child,
     log: Log,
+    /// The threads that take up what it prints.
+    readers: Vec<JoinHandle<()>>,
     /// Working directory of the program, so that no `.env` of a developer is read; deleted with the value.
     _folder: tempfile::TempDir,
 }
@@ -51,9 +54,11 @@ impl Process {
         let mut child = command.spawn().with_context(|| format!("start {}", binary.display()))?;
         reaper::watch(child.id())?;
         let log = Log::default();
-        log.follow(child.stdout.take().context("no standard output")?);
-        log.follow(child.stderr.take().context("no standard error")?);
-        Ok(Self { name, child, log, _folder: folder })
+        let readers = vec![
+            log.follow(child.stdout.take().context("no standard output")?),
+            log.follow(child.stderr.take().context("no standard error")?),
+        ];
+        Ok(Self { name, child, log, readers, _folder: folder })
     }
 
     /// Process id.
@@ -71,12 +76,19 @@ impl Process {
         self.log.text(lines)
     }
 
-    /// How it ended, if it has.
+    /// How it ended, if it has; its log is whole then.
     ///
     /// # Errors
     /// When the operating system can't say.
     pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
-        Ok(self.child.try_wait()?)
+        let status = self.child.try_wait()?;
+        if status.is_some() {
+            for reader in self.readers.drain(..) {
+                // A reader that panicked has lost lines, and nothing else.
+                let _ = reader.join();
+            }
+        }
+        Ok(status)
     }
 
     /// The address that it says it listens on, in the log line `listening on …` with the field `address` (JSON log).
@@ -227,7 +239,7 @@ struct Log(Arc<Mutex<VecDeque<String>>>);
 
 impl Log {
     /// Takes up every line until the other end closes, so that the program never waits for a full pipe.
-    fn follow(&self, source: impl Read + Send + 'static) {
+    fn follow(&self, source: impl Read + Send + 'static) -> JoinHandle<()> {
         let log = self.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(source).split(b'\n').map_while(Result::ok) {
@@ -237,7 +249,7 @@ impl Log {
                 }
                 lines.push_back(String::from_utf8_lossy(&line).into_owned());
             }
-        });
+        })
     }
 
     fn lines(&self) -> std::sync::MutexGuard<'_, VecDeque<String>> {

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::introspect;
 use super::snapshot::Snapshot;
-use crate::databases::{AcquireError, ConnectError, Database};
+use crate::databases::{AcquireError, Database};
 use crate::telemetry::metrics;
 
 /// How soon after a load an unknown name may cause another.
@@ -33,95 +33,117 @@ pub enum LoadError {
     TimedOut,
 }
 
-/// The catalog of one database, kept fresh.
+/// The catalog of one database, kept fresh. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Catalogs(Arc<Inner>);
+
 #[derive(Debug)]
-pub struct Catalogs {
+struct Inner {
     database: Arc<Database>,
     ttl: Duration,
     current: ArcSwapOption<Snapshot>,
-    loading: Mutex<()>,
+    /// Held while a load runs; says when the last one began.
+    loading: Mutex<Option<Instant>>,
 }
 
 impl Catalogs {
     /// An empty cache; catalogs older than `ttl` are read again.
     pub fn new(database: Arc<Database>, ttl: Duration) -> Self {
-        Self { database, ttl, current: ArcSwapOption::empty(), loading: Mutex::new(()) }
+        Self(Arc::new(Inner { database, ttl, current: ArcSwapOption::empty(), loading: Mutex::new(None) }))
     }
 
-    /// The catalog: from memory where it is young enough, else read; an old one where it can't be read.
+    /// The catalog. One in memory is given at once, and read again behind the caller's back where it is old; only the first is
+    /// waited for.
     ///
     /// # Errors
     /// [`LoadError`] where there is none in memory and it can't be read.
     pub async fn current(&self) -> Result<Arc<Snapshot>, LoadError> {
-        self.younger_than(self.ttl).await
+        let Some(snapshot) = self.0.current.load_full() else { return self.0.newer_than(None).await };
+        if snapshot.loaded_at.elapsed() >= self.0.ttl {
+            let inner = Arc::clone(&self.0);
+            // Owned by its deadline; a second one ends at once while the first still loads.
+            tokio::spawn(async move { inner.refresh().await });
+        }
+        Ok(snapshot)
     }
 
-    /// The catalog after an unknown name: read again, unless that was done within ten seconds.
+    /// The catalog after a name that `known` lacks: read again, unless that was tried within ten seconds.
     ///
     /// # Errors
     /// As [`Catalogs::current`].
-    pub async fn after_unknown_name(&self) -> Result<Arc<Snapshot>, LoadError> {
-        self.younger_than(RELOAD_GAP).await
+    pub async fn after_unknown_name(&self, known: &Arc<Snapshot>) -> Result<Arc<Snapshot>, LoadError> {
+        if known.loaded_at.elapsed() < RELOAD_GAP {
+            return Ok(Arc::clone(known));
+        }
+        self.0.newer_than(Some(known)).await
+    }
+}
+
+impl Inner {
+    /// Reads the catalog again, unless that is under way or was tried just now.
+    async fn refresh(&self) {
+        let Ok(mut last) = self.loading.try_lock() else { return };
+        if last.is_none_or(|last| last.elapsed() >= RELOAD_GAP.min(self.ttl)) {
+            // A failure is logged, and the old one stays.
+            let _ = self.load(&mut last).await;
+        }
     }
 
-    /// The catalog in memory, whatever its age.
-    pub fn in_memory(&self) -> Option<Arc<Snapshot>> {
-        self.current.load_full()
-    }
-
-    async fn younger_than(&self, age: Duration) -> Result<Arc<Snapshot>, LoadError> {
-        let kept = |age: Duration| self.current.load_full().filter(|snapshot| snapshot.loaded_at.elapsed() < age);
-        if let Some(snapshot) = kept(age) {
-            return Ok(snapshot);
+    /// A catalog that isn't `known`: one that somebody else has just loaded, or one loaded now; `known` where loading fails.
+    async fn newer_than(&self, known: Option<&Arc<Snapshot>>) -> Result<Arc<Snapshot>, LoadError> {
+        let mut last = self.loading.lock().await;
+        match (self.current.load_full(), known) {
+            (Some(current), Some(known)) if !Arc::ptr_eq(&current, known) => return Ok(current),
+            (Some(current), None) => return Ok(current),
+            _ => {}
         }
-        let _one_at_a_time = self.loading.lock().await;
-        if let Some(snapshot) = kept(age) {
-            return Ok(snapshot);
+        if let Some(known) = known
+            && last.is_some_and(|last| last.elapsed() < RELOAD_GAP)
+        {
+            return Ok(Arc::clone(known));
         }
-        match (self.load().await, self.current.load_full()) {
-            (Ok(snapshot), _) => {
-                let snapshot = Arc::new(snapshot);
-                self.current.store(Some(Arc::clone(&snapshot)));
-                Ok(snapshot)
-            }
-            (Err(error), Some(stale)) => {
-                let database = self.database.name();
-                warn!(
-                    database,
-                    error = &error as &dyn std::error::Error,
-                    "catalog of {database} could not be read again; the old one stays"
-                );
-                Ok(stale)
-            }
+        match (self.load(&mut last).await, known) {
+            (Ok(snapshot), _) => Ok(snapshot),
+            (Err(_), Some(known)) => Ok(Arc::clone(known)),
             (Err(error), None) => Err(error),
         }
     }
 
-    async fn load(&self) -> Result<Snapshot, LoadError> {
+    /// Loads, within a deadline, and takes what came as the current one.
+    async fn load(&self, last: &mut Option<Instant>) -> Result<Arc<Snapshot>, LoadError> {
         let started = Instant::now();
+        *last = Some(started);
         let loaded = tokio::time::timeout(LOAD_LIMIT, self.read()).await.unwrap_or(Err(LoadError::TimedOut));
         let database = self.database.name();
         metrics::catalog_load(database, loaded.is_ok());
-        if let Ok(snapshot) = &loaded {
-            let (tables, duration_ms) = (snapshot.table_count(), started.elapsed().as_millis());
-            info!(database, tables, duration_ms, fingerprint = snapshot.fingerprint(), "catalog of {database} loaded");
+        match loaded {
+            Ok(snapshot) => {
+                let (tables, duration_ms) = (snapshot.table_count(), started.elapsed().as_millis());
+                info!(
+                    database,
+                    tables,
+                    duration_ms,
+                    fingerprint = snapshot.fingerprint(),
+                    "catalog of {database} loaded"
+                );
+                let snapshot = Arc::new(snapshot);
+                self.current.store(Some(Arc::clone(&snapshot)));
+                Ok(snapshot)
+            }
+            Err(error) => {
+                warn!(database, error = &error as &dyn std::error::Error, "catalog of {database} could not be read");
+                Err(error)
+            }
         }
-        loaded
     }
 
     async fn read(&self) -> Result<Snapshot, LoadError> {
         let mut session = self.database.session().await?;
-        let draft = match introspect_at_once(session.connection()).await {
-            Ok(draft) => draft,
-            Err(error) => {
-                session.mark_broken();
-                return Err(LoadError::Query(error));
-            }
-        };
-        let profile = self
-            .database
-            .profile()
-            .ok_or(LoadError::Acquire(AcquireError::Connect(ConnectError::TimedOut { limit: LOAD_LIMIT })))?;
+        // Until it has ended in order: a load that is given up leaves a transaction open.
+        session.mark_broken();
+        let draft = introspect_at_once(session.connection()).await.map_err(LoadError::Query)?;
+        session.mark_sound();
+        let profile = self.database.profile().expect("a session was made, so its profile is known");
         Ok(Snapshot::new(self.database.name(), profile.search_path.clone(), draft))
     }
 }

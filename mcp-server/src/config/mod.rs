@@ -1,19 +1,17 @@
 //! What the server was told: plain data, checked whole before anything binds. Only this folder reads the environment.
 
 mod database;
-mod keys;
-mod source;
 mod variables;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use tracing_subscriber::filter::LevelFilter;
+use daemon::keys::Keys;
+use daemon::log::LogConfig;
+use daemon::settings::{SettingsError, Source};
 
 pub use database::{Credentials, DatabaseConfig};
-pub use keys::{ApiKey, Keys};
-pub use source::{ConfigError, Source};
-pub use variables::{VARIABLES, Variable};
+pub use variables::VARIABLES;
 
 /// The whole configuration.
 #[derive(Debug, Clone)]
@@ -52,10 +50,8 @@ pub struct LimitsConfig {
 /// The network side.
 #[derive(Debug, Clone)]
 pub struct ListenerConfig {
-    /// Address to listen on.
-    pub host: IpAddr,
-    /// Port to listen on; 0 picks a free one.
-    pub port: u16,
+    /// Where to listen; port 0 picks a free one.
+    pub address: SocketAddr,
     /// Keys that clients present.
     pub keys: Keys,
     /// Whether the registry is pushed on connect.
@@ -72,71 +68,43 @@ pub struct ListenerConfig {
     pub max_message_bytes: usize,
 }
 
-/// The log on stderr.
-#[derive(Debug, Clone)]
-pub struct LogConfig {
-    /// Its form; by whether stderr is a terminal where `None`.
-    pub format: Option<LogFormat>,
-    /// What is logged, as tracing directives.
-    pub directives: String,
-}
-
-/// Form of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
 impl Config {
     /// The configuration from the command line, the environment and `.env` in the working directory.
     ///
     /// # Errors
-    /// [`ConfigError`] lists every problem at once. A command line that clap can't read ends the process with its help.
-    pub fn load() -> Result<Self, ConfigError> {
-        let dotenv = dotenvy::dotenv();
-        let matches = command().get_matches();
-        let mut source = Source::new(&matches, |name| std::env::var(name).ok());
-        if let Err(error) = dotenv
-            && !error.not_found()
-        {
-            source.problem(format!(".env can't be read: {error}"));
-        }
-        Self::from_source(source)
+    /// Lists every problem at once. A command line that clap can't read ends the process with its help.
+    pub fn load() -> Result<Self, SettingsError> {
+        Self::from_source(Source::load(command(), VARIABLES))
     }
 
     /// The configuration in `source`.
     ///
     /// # Errors
     /// As [`Config::load`].
-    pub fn from_source(mut source: Source) -> Result<Self, ConfigError> {
+    pub fn from_source(mut source: Source) -> Result<Self, SettingsError> {
         let database = DatabaseConfig::read(&mut source);
         let limits = LimitsConfig::read(&mut source);
         let listener = ListenerConfig::read(&mut source);
         let log = LogConfig::read(&mut source);
         let catalog_ttl = Duration::from_secs(source.number("CATALOG_TTL_S", 1..=86_400));
-        let shutdown_grace = milliseconds(&mut source, "SHUTDOWN_GRACE_MS", 0..=600_000);
+        let shutdown_grace = source.milliseconds("SHUTDOWN_GRACE_MS", 0..=600_000);
         source.finish()?;
         Ok(Self { database, limits, catalog_ttl, listener, shutdown_grace, log })
     }
 }
 
-/// The command line: a flag for every variable.
+/// The command line, to which every variable adds its flag.
 pub fn command() -> clap::Command {
     clap::Command::new("mcp-server")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Runs validated, read-only SQL on PostgreSQL for MCP clients: WebSocket on /mcp, X-API-Key")
-        .after_help("Flags come first, then the environment, then .env in the working directory.")
-        .args(Source::flags())
 }
 
 impl LimitsConfig {
     fn read(source: &mut Source) -> Self {
         let limits = Self {
-            statement_timeout: milliseconds(source, "STATEMENT_TIMEOUT_MS", 1000..=3_600_000),
-            max_statement_timeout: milliseconds(source, "MAX_STATEMENT_TIMEOUT_MS", 1000..=3_600_000),
+            statement_timeout: source.milliseconds("STATEMENT_TIMEOUT_MS", 1000..=3_600_000),
+            max_statement_timeout: source.milliseconds("MAX_STATEMENT_TIMEOUT_MS", 1000..=3_600_000),
             max_rows: source.number("MAX_ROWS", 1..=1_000_000),
             max_page_bytes: source.number("MAX_PAGE_BYTES", 1024..=1 << 30),
             max_result_bytes: source.number("MAX_RESULT_BYTES", 1024..=1 << 30),
@@ -169,9 +137,8 @@ impl ListenerConfig {
             _ => None,
         };
         Self {
-            host,
-            port: source.number("WS_PORT", 0..=u16::MAX),
-            keys: Keys::read(source, "WS_API_KEY"),
+            address: SocketAddr::new(host, source.number("WS_PORT", 0..=u16::MAX)),
+            keys: Keys::read_required(source, "WS_API_KEY"),
             push_registry: source.flag("WS_PUSH_REGISTRY"),
             allowed_origins: source.list("WS_ALLOWED_ORIGINS"),
             allowed_hosts,
@@ -180,35 +147,6 @@ impl ListenerConfig {
             max_message_bytes: source.number("MAX_MESSAGE_BYTES", 1024..=16 << 20),
         }
     }
-}
-
-impl LogConfig {
-    fn read(source: &mut Source) -> Self {
-        let format = match source.text("LOG_FORMAT").as_deref() {
-            None => None,
-            Some("text") => Some(LogFormat::Text),
-            Some("json") => Some(LogFormat::Json),
-            Some(_) => {
-                source.reject("LOG_FORMAT");
-                None
-            }
-        };
-        let directives = source.text("LOG_LEVEL").unwrap_or_default();
-        if !directives.split(',').all(is_directive) {
-            source.reject("LOG_LEVEL");
-        }
-        Self { format, directives }
-    }
-}
-
-/// A level, or `target=level`. tracing itself would take any word for a target, and a misspelt level would log everything.
-fn is_directive(part: &str) -> bool {
-    let (target, level) = part.rsplit_once('=').unwrap_or(("any", part));
-    !target.trim().is_empty() && !level.trim().is_empty() && level.trim().parse::<LevelFilter>().is_ok()
-}
-
-fn milliseconds(source: &mut Source, name: &str, bounds: std::ops::RangeInclusive<u64>) -> Duration {
-    Duration::from_millis(source.number(name, bounds))
 }
 
 #[cfg(test)]

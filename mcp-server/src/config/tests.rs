@@ -1,15 +1,19 @@
-use secrecy::ExposeSecret;
 use sqlx::postgres::PgSslMode;
 
 use super::*;
 
 const KEY: &str = "a-key-of-22-characters";
 
-/// The configuration from these variables and no flags.
+/// The configuration from these variables and these flags.
+fn read(variables: &[(&str, &str)], flags: &[&str]) -> Result<Config, String> {
+    let environment =
+        |name: &str| variables.iter().find(|(given, _)| *given == name).map(|(_, value)| (*value).to_owned());
+    let source = Source::from_parts(command(), VARIABLES, ["mcp-server"].iter().chain(flags), environment).unwrap();
+    Config::from_source(source).map_err(|error| error.to_string())
+}
+
 fn config(variables: &[(&str, &str)]) -> Result<Config, String> {
-    let matches = command().get_matches_from(["mcp-server"]);
-    let given = |name: &str| variables.iter().find(|(given, _)| *given == name).map(|(_, value)| (*value).to_owned());
-    Config::from_source(Source::new(&matches, given)).map_err(|error| error.to_string())
+    read(variables, &[])
 }
 
 /// The same with the two required variables set.
@@ -20,7 +24,10 @@ fn usable(variables: &[(&str, &str)]) -> Result<Config, String> {
 #[test]
 fn two_variables_are_enough() {
     let config = usable(&[]).unwrap();
-    assert_eq!((config.database.name.as_str(), config.database.port, config.listener.port), ("postgres", 5432, 9001));
+    assert_eq!(
+        (config.database.name.as_str(), config.database.port, config.listener.address.port()),
+        ("postgres", 5432, 9001)
+    );
     assert_eq!(config.limits.max_page_bytes, 768 * 1024);
     assert_eq!(config.listener.allowed_hosts, None);
 }
@@ -36,11 +43,9 @@ fn every_default_is_within_its_own_bounds() {
 
 #[test]
 fn flags_come_before_the_environment() {
-    let matches =
-        command().get_matches_from(["mcp-server", "--ws-port", "1", "--postgres-user", "flag", "--ws-api-key", KEY]);
-    let environment = |name: &str| (name == "WS_PORT" || name == "POSTGRES_USER").then(|| "2".to_owned());
-    let config = Config::from_source(Source::new(&matches, environment)).unwrap();
-    assert_eq!((config.listener.port, config.database.user.as_str()), (1, "flag"));
+    let flags = ["--ws-port", "1", "--postgres-user", "flag", "--ws-api-key", KEY];
+    let config = read(&[("WS_PORT", "2"), ("POSTGRES_USER", "2")], &flags).unwrap();
+    assert_eq!((config.listener.address.port(), config.database.user.as_str()), (1, "flag"));
 }
 
 #[test]
@@ -66,23 +71,6 @@ fn tls_is_strict_off_loopback_unless_told_otherwise() {
 }
 
 #[test]
-fn keys_have_names_and_a_least_length() {
-    let config = usable(&[("WS_API_KEY", &format!("web:{KEY}1, {KEY}2"))]).unwrap();
-    let keys: Vec<(&str, &str)> =
-        config.listener.keys.iter().map(|key| (key.name.as_str(), key.key.expose_secret())).collect();
-    assert_eq!(keys, [("web", "a-key-of-22-characters1"), ("default", "a-key-of-22-characters2")]);
-    let check = |keys: &str, problem: &str| {
-        let said = usable(&[("WS_API_KEY", keys)]).unwrap_err();
-        assert!(said.contains(problem), "{keys}: {said}");
-    };
-    check("web:short", "has 5 characters; accepted are 22 or more");
-    check(&format!("a:{KEY}1,a:{KEY}2"), "\"a\" stands twice");
-    check(&format!("a:{KEY},b:{KEY}"), "is another's too");
-    check(&format!(":{KEY}"), "no name");
-    check(",", "WS_API_KEY is (not shown)");
-}
-
-#[test]
 fn all_problems_come_at_once_and_secrets_stay_secret() {
     let url = "mysql://me:hidden-word@db/shop";
     let said =
@@ -101,11 +89,18 @@ fn all_problems_come_at_once_and_secrets_stay_secret() {
 }
 
 #[test]
-fn log_levels_are_words_or_directives() {
-    for level in ["warn", "info,mcp_server=debug", "off"] {
-        usable(&[("LOG_LEVEL", level)]).unwrap();
-    }
-    for level in ["verbose", "info,", "mcp_server=loud"] {
-        usable(&[("LOG_LEVEL", level)]).unwrap_err();
+fn every_variable_stands_in_the_example_with_its_default() {
+    let example = include_str!("../../../.env.example");
+    for variable in VARIABLES {
+        let line = example
+            .lines()
+            .map(|line| line.trim_start_matches('#'))
+            .find_map(|line| line.strip_prefix(variable.name)?.strip_prefix('='));
+        let shown = line.unwrap_or_else(|| panic!("{} is missing", variable.name));
+        assert!(
+            variable.default.is_empty() || shown == variable.default,
+            "{}: {shown:?} is not the default",
+            variable.name
+        );
     }
 }

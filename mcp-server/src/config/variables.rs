@@ -1,110 +1,111 @@
-//! Every variable of the server: name, default, what is accepted, and what it is for. Flags, help and docs come from here.
+//! Every variable of the server: name, default, what is accepted, and what it is for.
 
-/// One setting, read from the flag `--name-in-kebab-case`, the environment or `.env`, in that order.
-#[derive(Debug, Clone, Copy)]
-pub struct Variable {
-    /// Name in the environment.
-    pub name: &'static str,
-    /// Value where none is given; empty where there is none.
-    pub default: &'static str,
-    /// What is accepted, in words.
-    pub accepts: &'static str,
-    /// One line of meaning.
-    pub help: &'static str,
-    /// Whether its value is never shown.
-    pub secret: bool,
-}
-
-const fn plain(name: &'static str, default: &'static str, accepts: &'static str, help: &'static str) -> Variable {
-    Variable { name, default, accepts, help, secret: false }
-}
-
-const fn secret(name: &'static str, accepts: &'static str, help: &'static str) -> Variable {
-    Variable { name, default: "", accepts, help, secret: true }
-}
+use daemon::settings::Variable;
 
 /// All variables, in the order in which help shows them.
 pub const VARIABLES: &[Variable] = &[
-    secret(
+    Variable::secret(
         "DATABASE_URL",
         "postgres://user:password@host:port/database",
         "The database; overrides every POSTGRES_ variable but the TLS ones",
     ),
-    plain("POSTGRES_HOST", "localhost", "a host name or address", "Host of the database"),
-    plain("POSTGRES_PORT", "5432", "1 to 65535", "Port of the database"),
-    plain("POSTGRES_DB", "postgres", "a database name", "The database to serve"),
-    plain("POSTGRES_USER", "", "a role name", "Role to connect as; a reader role is all it needs"),
-    secret("POSTGRES_PASSWORD", "any text", "Password of the role"),
-    plain(
+    Variable::plain("POSTGRES_HOST", "localhost", "a host name or address", "Host of the database"),
+    Variable::plain("POSTGRES_PORT", "5432", "1 to 65535", "Port of the database"),
+    Variable::plain("POSTGRES_DB", "postgres", "a database name", "The database to serve"),
+    Variable::plain("POSTGRES_USER", "", "a role name", "Role to connect as; a reader role is all it needs"),
+    Variable::secret("POSTGRES_PASSWORD", "any text", "Password of the role"),
+    Variable::plain(
         "POSTGRES_SSLMODE",
         "",
         "disable, allow, prefer, require, verify-ca or verify-full",
         "TLS to the database; prefer on loopback and verify-full elsewhere unless given",
     ),
-    plain(
+    Variable::plain(
         "POSTGRES_SSLROOTCERT",
         "",
         "path of a PEM file",
         "Certificate authority that verify-ca and verify-full trust",
     ),
-    plain("POOL_SIZE", "10", "1 to 100", "Most connections to the database"),
-    plain("POOL_TIMEOUT_MS", "5000", "1 to 600000", "Longest wait for a free connection, in milliseconds"),
-    plain(
+    Variable::plain("POOL_SIZE", "10", "1 to 100", "Most connections to the database"),
+    Variable::plain("POOL_TIMEOUT_MS", "5000", "1 to 600000", "Longest wait for a free connection, in milliseconds"),
+    Variable::plain(
         "STATEMENT_TIMEOUT_MS",
         "30000",
         "1000 to 3600000",
         "Time that a statement has when the call names none, in milliseconds",
     ),
-    plain(
+    Variable::plain(
         "MAX_STATEMENT_TIMEOUT_MS",
         "120000",
         "1000 to 3600000",
         "Most time that a call may ask for, in milliseconds",
     ),
-    plain("MAX_ROWS", "10000", "1 to 1000000", "Most rows of one result"),
-    plain("MAX_PAGE_BYTES", "786432", "1024 to 1073741824", "Most bytes of one page unless the call asks for more"),
-    plain("MAX_RESULT_BYTES", "16777216", "1024 to 1073741824", "Most bytes of one page, whatever the call asks for"),
-    plain("CATALOG_TTL_S", "300", "1 to 86400", "Age at which the cached catalog is read again, in seconds"),
-    plain("TIMEZONE", "UTC", "a time zone that PostgreSQL knows", "Time zone of every session"),
-    plain("WS_HOST", "0.0.0.0", "an IP address", "Address to listen on"),
-    plain("WS_PORT", "9001", "0 to 65535 (0 picks a free one)", "Port to listen on"),
-    secret(
+    Variable::plain("MAX_ROWS", "10000", "1 to 1000000", "Most rows of one result"),
+    Variable::plain(
+        "MAX_PAGE_BYTES",
+        "786432",
+        "1024 to 1073741824",
+        "Most bytes of one page unless the call asks for more",
+    ),
+    Variable::plain(
+        "MAX_RESULT_BYTES",
+        "16777216",
+        "1024 to 1073741824",
+        "Most bytes of one page, whatever the call asks for",
+    ),
+    Variable::plain("CATALOG_TTL_S", "300", "1 to 86400", "Age at which the cached catalog is read again, in seconds"),
+    Variable::plain("TIMEZONE", "UTC", "a time zone that PostgreSQL knows", "Time zone of every session"),
+    Variable::plain("WS_HOST", "0.0.0.0", "an IP address", "Address to listen on"),
+    Variable::plain("WS_PORT", "9001", "0 to 65535 (0 picks a free one)", "Port to listen on"),
+    Variable::secret(
         "WS_API_KEY",
         "comma list of name:key or key, each key at least 22 characters",
         "Keys that clients present; an entry without a name is called default",
     ),
-    plain("WS_PUSH_REGISTRY", "true", "true or false", "Push the tool registry when a client connects"),
-    plain(
+    Variable::plain("WS_PUSH_REGISTRY", "true", "true or false", "Push the tool registry when a client connects"),
+    Variable::plain(
         "WS_ALLOWED_ORIGINS",
         "",
         "comma list of origins, e.g. https://app.example",
         "Web origins that may connect; none unless given",
     ),
-    plain(
+    Variable::plain(
         "WS_ALLOWED_HOSTS",
         "",
         "comma list of host names, or *",
         "Host names that requests may carry; loopback's when bound to loopback, else any, unless given",
     ),
-    plain("METRICS_PUBLIC", "false", "true or false", "Serve /metrics without a key"),
-    plain("ALLOW_PRIVILEGED_ROLE", "false", "true or false", "Serve even as a superuser or a role that can write"),
-    plain("MAX_CONCURRENT_QUERIES", "16", "1 to 1000", "Statements that run at once"),
-    plain("MAX_CONNECTIONS", "1000", "1 to 100000", "Client connections at once"),
-    plain("MAX_MESSAGE_BYTES", "1048576", "1024 to 16777216", "Longest message that a client may send, in bytes"),
-    plain("SHUTDOWN_GRACE_MS", "10000", "0 to 600000", "Time that running calls have after SIGTERM, in milliseconds"),
-    plain("LOG_FORMAT", "", "text or json", "Form of the log on stderr; text on a terminal, else json, unless given"),
-    plain(
+    Variable::plain("METRICS_PUBLIC", "false", "true or false", "Serve /metrics without a key"),
+    Variable::plain(
+        "ALLOW_PRIVILEGED_ROLE",
+        "false",
+        "true or false",
+        "Serve even as a superuser or a role that can write",
+    ),
+    Variable::plain("MAX_CONCURRENT_QUERIES", "16", "1 to 1000", "Statements that run at once"),
+    Variable::plain("MAX_CONNECTIONS", "1000", "1 to 100000", "Client connections at once"),
+    Variable::plain(
+        "MAX_MESSAGE_BYTES",
+        "1048576",
+        "1024 to 16777216",
+        "Longest message that a client may send, in bytes",
+    ),
+    Variable::plain(
+        "SHUTDOWN_GRACE_MS",
+        "10000",
+        "0 to 600000",
+        "Time that running calls have after SIGTERM, in milliseconds",
+    ),
+    Variable::plain(
+        "LOG_FORMAT",
+        "",
+        "text or json",
+        "Form of the log on stderr; text on a terminal, else json, unless given",
+    ),
+    Variable::plain(
         "LOG_LEVEL",
         "info",
         "error, warn, info, debug or trace, or directives such as info,mcp_server=debug",
         "What is logged",
     ),
 ];
-
-/// The variable of that name.
-///
-/// # Panics
-/// Where there is none: the table and the reader of it are one file apart.
-pub(super) fn variable(name: &str) -> &'static Variable {
-    VARIABLES.iter().find(|v| v.name == name).expect("every variable that is read stands in the table")
-}

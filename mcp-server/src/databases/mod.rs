@@ -82,6 +82,7 @@ impl Database {
     /// [`AcquireError::Busy`] after `POOL_TIMEOUT_MS`; [`AcquireError::Connect`] where the database is down, or its role is refused.
     pub async fn session(&self) -> Result<PooledSession, AcquireError> {
         let waited = self.pool.timeouts().wait.unwrap_or_default();
+        self.canceller.open().await;
         self.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => AcquireError::Connect(error),
             PoolError::Timeout(deadpool::managed::TimeoutType::Create) => {
@@ -89,6 +90,11 @@ impl Database {
             }
             _ => AcquireError::Busy { size: self.pool.status().max_size, waited },
         })
+    }
+
+    /// Closes every connection that nobody uses: one was lost, so the others may be dead too.
+    pub fn forget_idle(&self) {
+        self.pool.retain(|_, _| false);
     }
 
     /// What was found at the first connection that was made; `None` before.

@@ -37,12 +37,17 @@ impl Session {
         self.broken = true;
     }
 
+    /// Takes [`Session::mark_broken`] back.
+    pub fn mark_sound(&mut self) {
+        self.broken = false;
+    }
+
     /// Whether it is closed instead of lent again.
     pub fn is_broken(&self) -> bool {
         self.broken
     }
 
-    /// One round trip. After a cancel it takes up a signal that came late, which would otherwise hit the next statement.
+    /// One round trip.
     ///
     /// # Errors
     /// Where the connection is lost; the session is then marked broken.
@@ -52,6 +57,22 @@ impl Session {
             self.broken = true;
         }
         answer
+    }
+
+    /// A round trip after a cancel: takes up a signal that came late, which would otherwise hit the next statement.
+    ///
+    /// # Errors
+    /// Where the connection isn't in order within a second.
+    pub async fn settle(&mut self) -> Result<(), CancelError> {
+        let twice = async {
+            match self.connection.ping().await {
+                Ok(()) => Ok(()),
+                // The late signal itself.
+                Err(sqlx::Error::Database(_)) => self.connection.ping().await,
+                Err(error) => Err(error),
+            }
+        };
+        Ok(tokio::time::timeout(CANCEL_LIMIT, twice).await.map_err(|_| CancelError::TimedOut)??)
     }
 }
 
@@ -78,33 +99,57 @@ impl Canceller {
         Self { options, connection: Mutex::new(None) }
     }
 
-    /// Cancels what the backend `pid` runs. The caller must hold that backend's session, so that nothing else can be hit, and
-    /// call this at most once a statement.
+    /// Opens its connection, where it isn't open: later, when it is needed, all of the role's connections may be taken.
+    pub async fn open(&self) {
+        let mut kept = self.connection.lock().await;
+        if kept.is_none() {
+            // Without it a cancel tries again, and says why where it can't.
+            *kept = tokio::time::timeout(CANCEL_LIMIT, self.options.connect()).await.ok().and_then(Result::ok);
+        }
+    }
+
+    /// Cancels what the backend `pid` runs. The caller must hold that backend's session, so that nothing else can be hit.
     ///
     /// # Errors
     /// Where the database can't be reached within a second.
     pub async fn cancel(&self, pid: i32) -> Result<(), CancelError> {
-        tokio::time::timeout(CANCEL_LIMIT, self.send(pid)).await.unwrap_or(Err(CancelError::TimedOut))
+        self.ask("SELECT pg_catalog.pg_cancel_backend($1)", pid).await.map(drop)
     }
 
-    async fn send(&self, pid: i32) -> Result<(), CancelError> {
+    /// Ends the backend `pid`, whose session the caller holds and gives up.
+    ///
+    /// # Errors
+    /// As [`Canceller::cancel`].
+    pub async fn terminate(&self, pid: i32) -> Result<(), CancelError> {
+        self.ask("SELECT pg_catalog.pg_terminate_backend($1)", pid).await.map(drop)
+    }
+
+    /// Whether the backend `pid` is still there.
+    ///
+    /// # Errors
+    /// As [`Canceller::cancel`].
+    pub async fn is_alive(&self, pid: i32) -> Result<bool, CancelError> {
+        self.ask("SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity AS a WHERE a.pid = $1)", pid).await
+    }
+
+    /// One yes or no about a backend. The second begins once the connection is free: waiting for others is not its fault.
+    async fn ask(&self, question: &'static str, pid: i32) -> Result<bool, CancelError> {
         let mut kept = self.connection.lock().await;
-        // Taken out while in use: a call that is given up half-way must not leave a connection in the middle of an answer.
-        let mut connection = match kept.take() {
-            Some(connection) => connection,
-            None => self.options.connect().await?,
+        let answer = async {
+            // Taken out while in use: a call that is given up half-way must not leave a connection in the middle of an answer.
+            let mut connection = match kept.take() {
+                Some(connection) => connection,
+                None => self.options.connect().await?,
+            };
+            let mut answer = sqlx::query_scalar(question).bind(pid).fetch_one(&mut connection).await;
+            // The kept connection may have died since; a fresh one gets one try.
+            if answer.is_err() {
+                connection = self.options.connect().await?;
+                answer = sqlx::query_scalar(question).bind(pid).fetch_one(&mut connection).await;
+            }
+            *kept = Some(connection);
+            Ok(answer?)
         };
-        let sent = cancel(&mut connection, pid).await;
-        // The kept connection may have died since; a fresh one gets one try.
-        if sent.is_err() {
-            connection = self.options.connect().await?;
-            cancel(&mut connection, pid).await?;
-        }
-        *kept = Some(connection);
-        Ok(())
+        tokio::time::timeout(CANCEL_LIMIT, answer).await.unwrap_or(Err(CancelError::TimedOut))
     }
-}
-
-async fn cancel(connection: &mut PgConnection, pid: i32) -> Result<(), sqlx::Error> {
-    sqlx::query("SELECT pg_catalog.pg_cancel_backend($1)").bind(pid).execute(connection).await.map(drop)
 }

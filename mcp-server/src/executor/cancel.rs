@@ -10,8 +10,10 @@ use tracing::warn;
 use super::ExecuteError;
 use crate::databases::Canceller;
 
-/// Longest that a connection may take to be ready again after its statement was cancelled; then it is closed.
-const SETTLE_LIMIT: Duration = Duration::from_secs(1);
+/// Pauses between cancels of one statement. A cancel that comes before the backend has taken up the statement is lost, so one
+/// may not be enough; nothing else runs on that backend meanwhile.
+const PAUSES: [Duration; 4] =
+    [Duration::from_millis(50), Duration::from_millis(150), Duration::from_millis(300), Duration::from_millis(500)];
 
 /// The two reasons to stop: the clock and the caller.
 #[derive(Debug, Clone)]
@@ -27,7 +29,7 @@ pub(super) struct Stopped {
     /// Why, for the caller.
     pub(super) reason: ExecuteError,
     /// Whether its connection is in order again.
-    pub(super) settled: bool,
+    pub(super) is_settled: bool,
 }
 
 impl Stop {
@@ -39,6 +41,15 @@ impl Stop {
         &self.token
     }
 
+    /// Nothing, or why nothing more may be started.
+    pub(super) fn check(&self) -> Result<(), ExecuteError> {
+        match (self.token.is_cancelled(), self.deadline <= Instant::now()) {
+            (true, _) => Err(ExecuteError::Cancelled),
+            (_, true) => Err(ExecuteError::TimedOut { limit: self.limit }),
+            _ => Ok(()),
+        }
+    }
+
     /// `work`, unless its caller or the clock says stop first. For waits that nothing on PostgreSQL hangs on.
     pub(super) async fn unless<T>(&self, work: impl Future<Output = T>) -> Result<T, ExecuteError> {
         tokio::select! {
@@ -48,7 +59,8 @@ impl Stop {
     }
 
     /// `work`, which runs a statement on the backend `pid`. On a stop the statement is cancelled there, and `work` is given a
-    /// second to come to its end, so that the connection isn't left in the middle of an answer.
+    /// second to come to its end, so that the connection isn't left in the middle of an answer. After that the backend itself
+    /// is ended.
     pub(super) async fn or_cancel<T>(
         &self,
         canceller: &Canceller,
@@ -60,16 +72,8 @@ impl Stop {
             output = &mut work => return Ok(output),
             reason = self.reached() => reason,
         };
-        if let Err(error) = canceller.cancel(pid).await {
-            warn!(
-                pid,
-                error = &error as &dyn std::error::Error,
-                "cancel of backend {pid} failed; its connection is closed"
-            );
-            return Err(Stopped { reason, settled: false });
-        }
-        let settled = tokio::time::timeout(SETTLE_LIMIT, work).await.is_ok();
-        Err(Stopped { reason, settled })
+        let is_settled = settle(canceller, pid, work).await;
+        Err(Stopped { reason, is_settled })
     }
 
     async fn reached(&self) -> ExecuteError {
@@ -78,4 +82,22 @@ impl Stop {
             () = tokio::time::sleep_until(self.deadline.into()) => ExecuteError::TimedOut { limit: self.limit },
         }
     }
+}
+
+/// Cancels what the backend `pid` runs until `end` comes, for a second; then ends the backend. Whether `end` came.
+pub(super) async fn settle<T>(canceller: &Canceller, pid: i32, end: impl Future<Output = T>) -> bool {
+    let mut end = pin!(end);
+    for pause in PAUSES {
+        if let Err(error) = canceller.cancel(pid).await {
+            warn!(pid, error = &error as &dyn std::error::Error, "a cancel of backend {pid} failed");
+        }
+        if tokio::time::timeout(pause, &mut end).await.is_ok() {
+            return true;
+        }
+    }
+    warn!(pid, "backend {pid} did not stop within a second; it is ended");
+    if let Err(error) = canceller.terminate(pid).await {
+        warn!(pid, error = &error as &dyn std::error::Error, "backend {pid} could not be ended");
+    }
+    false
 }

@@ -1,6 +1,8 @@
 //! The byte cap of a page, counted as the rows come, so that no row past it is kept.
 
-/// Bytes kept free in a page for everything that isn't a row: the envelope, column names and types, warnings.
+use shared_protocol::tool::run_sql::ResultColumn;
+
+/// Bytes kept free in a page for everything that is neither row nor column: the envelope, counts, times.
 const ENVELOPE_BYTES: usize = 512;
 
 /// How often a result's text stands in the message.
@@ -29,9 +31,12 @@ pub(super) struct PageBudget {
 }
 
 impl PageBudget {
-    /// A page that already holds `overhead` bytes of column names and types.
-    pub(super) fn new(limit: PageLimit, overhead: usize) -> Self {
-        Self { limit, used: ENVELOPE_BYTES + overhead * 2 }
+    /// A page that holds nothing yet but the names and types of `columns`, which stand in it as the rows do.
+    pub(super) fn new(limit: PageLimit, columns: &[ResultColumn]) -> Self {
+        let columns = serde_json::to_vec(columns).expect("names and types are plain data");
+        let mut budget = Self { limit, used: ENVELOPE_BYTES };
+        budget.used += budget.cost(&columns);
+        budget
     }
 
     /// Takes `row` into the page, or says that it has no place there.
@@ -60,7 +65,7 @@ mod tests {
     #[test]
     fn counts_both_copies_with_their_escapes() {
         let check = |copies: Copies, row: &str, cost: usize| {
-            let budget = PageBudget::new(PageLimit { bytes: 10_000, copies }, 0);
+            let budget = PageBudget::new(PageLimit { bytes: 10_000, copies }, &[]);
             assert_eq!(budget.cost(row.as_bytes()), cost, "{row} as {copies:?}");
         };
         check(Copies::Structured, r#"{"a":"\n"}"#, 11);
@@ -69,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_row_past_the_limit_leaves_the_page_as_it_was() {
-        let mut budget = PageBudget::new(PageLimit { bytes: ENVELOPE_BYTES + 20, copies: Copies::Structured }, 0);
+        let mut budget = PageBudget::new(PageLimit { bytes: ENVELOPE_BYTES + 20, copies: Copies::Structured }, &[]);
         assert!(!budget.take(&[b'x'; 30]));
         assert!(budget.take(&[b'x'; 10]));
     }

@@ -11,6 +11,7 @@ mod run;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono_tz::Tz;
 use serde_json::Value;
 use shared_protocol::tool::run_sql::ResultColumn;
 use sql_guard::CheckedQuery;
@@ -23,6 +24,9 @@ pub use limits::{Copies, PageLimit};
 
 use crate::databases::{Database, PooledSession};
 use crate::telemetry::metrics;
+
+/// How often a backend that doesn't stop is looked after.
+const BACKEND_WATCH: Duration = Duration::from_secs(1);
 
 /// Names of PostgreSQL's types by their object id.
 pub trait TypeNames: Send + Sync {
@@ -61,13 +65,15 @@ pub struct RowSet {
 pub struct Executor {
     slots: Arc<Semaphore>,
     slot_wait: Duration,
+    zone: Option<Tz>,
     tasks: TaskTracker,
 }
 
 impl Executor {
-    /// An executor with `slots` statements at once; a call waits at most `slot_wait` for its turn.
-    pub fn new(slots: usize, slot_wait: Duration) -> Self {
-        Self { slots: Arc::new(Semaphore::new(slots)), slot_wait, tasks: TaskTracker::new() }
+    /// An executor with `slots` statements at once; a call waits at most `slot_wait` for its turn. Parameters without an offset
+    /// are read in `zone`, the sessions' own.
+    pub fn new(slots: usize, slot_wait: Duration, zone: Option<Tz>) -> Self {
+        Self { slots: Arc::new(Semaphore::new(slots)), slot_wait, zone, tasks: TaskTracker::new() }
     }
 
     /// Runs `query` on `database`. Unguarded SQL doesn't compile: only sql-guard makes a [`CheckedQuery`].
@@ -92,16 +98,18 @@ impl Executor {
 
         let slot = stop.unless(self.slot()).await??;
         let session = stop.unless(database.session()).await??;
-        let job = run::Job { database: Arc::clone(database), query, params, limits, types, started };
+        let job = run::Job { database: Arc::clone(database), query, params, limits, types, zone: self.zone, started };
         // A task of its own, because the statement has to be stopped and its connection cleaned also when the caller is gone.
-        let task = self.tasks.spawn(drive(job, session, slot, stop.clone()));
+        let task = self.tasks.spawn(drive(job, session, slot, stop.clone(), self.tasks.clone()));
         task.await.map_err(|error| ExecuteError::Internal(error.into()))?
     }
 
-    /// Waits until every statement has ended; none may be started any more.
-    pub async fn drain(&self) {
+    /// Waits until every statement has ended, at most `limit`: a backend that can't be stopped must not keep us. None may be
+    /// started any more.
+    pub async fn drain(&self, limit: Duration) {
         self.tasks.close();
-        self.tasks.wait().await;
+        // What is left is PostgreSQL's own to end: its connection is closed.
+        let _ = tokio::time::timeout(limit, self.tasks.wait()).await;
     }
 
     async fn slot(&self) -> Result<OwnedSemaphorePermit, ExecuteError> {
@@ -113,16 +121,41 @@ impl Executor {
     }
 }
 
+/// Runs the job, on a second session where the first turns out to be dead. A backend that doesn't stop keeps its slot until it
+/// is gone, so that no caller can pile them up.
 async fn drive(
     job: run::Job,
     mut session: PooledSession,
     slot: OwnedSemaphorePermit,
     stop: cancel::Stop,
+    tasks: TaskTracker,
 ) -> Result<RowSet, ExecuteError> {
     metrics::running_statements(1.0);
-    let outcome = job.run(&mut session, &stop).await;
+    let mut outcome = job.run(&mut session, &stop).await;
+    if outcome.as_ref().is_err_and(ExecuteError::is_connection_lost) && stop.check().is_ok() {
+        job.database.forget_idle();
+        if let Ok(Ok(second)) = stop.unless(job.database.session()).await {
+            let first = std::mem::replace(&mut session, second);
+            drop(PooledSession::take(first));
+            outcome = job.run(&mut session, &stop).await;
+        }
+    }
     metrics::running_statements(-1.0);
-    drop(session);
-    drop(slot);
+    if session.is_broken() {
+        let database = Arc::clone(&job.database);
+        let pid = session.pid();
+        drop(PooledSession::take(session));
+        tasks.spawn(async move {
+            outlast(&database, pid).await;
+            drop(slot);
+        });
+    }
     outcome
+}
+
+/// Waits until a backend is gone, or nobody can tell any more.
+async fn outlast(database: &Database, pid: i32) {
+    while let Ok(true) = database.canceller().is_alive(pid).await {
+        tokio::time::sleep(BACKEND_WATCH).await;
+    }
 }

@@ -1,9 +1,10 @@
 //! One statement from text to rows: prepare, bind, stream, cut.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use futures_util::{Stream, StreamExt};
+use chrono_tz::Tz;
+use futures_util::StreamExt;
 use serde_json::Value;
 use shared_protocol::tool::run_sql::ResultColumn;
 use sql_guard::{CheckedQuery, WrappedColumn};
@@ -11,14 +12,11 @@ use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArguments, PgRow, PgStatement};
 use sqlx::{AssertSqlSafe, Column, Connection, Either, Executor as _, SqlSafeStr, SqlStr, Statement};
 
-use super::cancel::Stop;
+use super::cancel::{Stop, settle};
 use super::encode::{Decoder, RowEncoder, unique_names};
 use super::limits::PageBudget;
 use super::{ExecuteError, RowSet, RunLimits, TypeNames, bind, describe};
-use crate::databases::{Canceller, Database, Session};
-
-/// Longest that a cut statement's connection may take to be ready again.
-const DRAIN_LIMIT: Duration = Duration::from_secs(1);
+use crate::databases::{Database, Session};
 
 /// Everything that one run needs.
 pub(super) struct Job {
@@ -27,6 +25,7 @@ pub(super) struct Job {
     pub(super) params: Vec<Value>,
     pub(super) limits: RunLimits,
     pub(super) types: Arc<dyn TypeNames>,
+    pub(super) zone: Option<Tz>,
     pub(super) started: Instant,
 }
 
@@ -44,8 +43,7 @@ impl Job {
     /// Runs to the end, the cap or the stop, and leaves `session` either in order or marked broken.
     pub(super) async fn run(&self, session: &mut Session, stop: &Stop) -> Result<RowSet, ExecuteError> {
         let canceller = self.database.canceller();
-        let pid = session.pid();
-        let outcome = stop.or_cancel(canceller, pid, self.attempt_twice(session, canceller)).await;
+        let outcome = stop.or_cancel(canceller, session.pid(), self.attempt_twice(session, stop)).await;
         match outcome {
             Ok(result) => {
                 if result.as_ref().is_err_and(ExecuteError::is_connection_lost) {
@@ -54,7 +52,7 @@ impl Job {
                 result
             }
             Err(stopped) => {
-                if !stopped.settled || session.ping().await.is_err() {
+                if !stopped.is_settled || session.settle().await.is_err() {
                     session.mark_broken();
                 }
                 Err(stopped.reason)
@@ -62,20 +60,22 @@ impl Job {
         }
     }
 
-    async fn attempt_twice(&self, session: &mut Session, canceller: &Canceller) -> Result<RowSet, ExecuteError> {
-        match self.attempt(session, canceller).await {
+    async fn attempt_twice(&self, session: &mut Session, stop: &Stop) -> Result<RowSet, ExecuteError> {
+        match self.attempt(session, stop).await {
             Err(error) if error.is_worth_repeating() => {
                 session.connection().clear_cached_statements().await.map_err(ExecuteError::from_sqlx)?;
-                self.attempt(session, canceller).await
+                self.attempt(session, stop).await
             }
             outcome => outcome,
         }
     }
 
-    async fn attempt(&self, session: &mut Session, canceller: &Canceller) -> Result<RowSet, ExecuteError> {
+    async fn attempt(&self, session: &mut Session, stop: &Stop) -> Result<RowSet, ExecuteError> {
         let prepared = self.prepare(session).await?;
+        // A cancel that came while PostgreSQL only prepared would not stop what starts after it.
+        stop.check()?;
         let lead = prepared.lead;
-        self.stream(prepared, session, canceller).await.map_err(|error| without_lead(error, lead))
+        self.stream(prepared, session).await.map_err(|error| without_lead(error, lead))
     }
 
     /// Asks PostgreSQL for the types, binds by them, and puts the wrapper around where a column has no decoder of ours.
@@ -137,7 +137,7 @@ impl Job {
         if types.len() != self.params.len() {
             return Err(ExecuteError::ParameterCount { expected: types.len(), given: self.params.len() });
         }
-        bind::arguments(&self.params, types, self.types.as_ref())
+        bind::arguments(&self.params, types, self.types.as_ref(), self.zone)
     }
 
     fn columns<'a>(&self, columns: impl Iterator<Item = (&'a str, Option<Oid>)> + Clone) -> Vec<ResultColumn> {
@@ -149,19 +149,13 @@ impl Job {
     }
 
     /// Streams the rows into one JSON array, each encoded once, and cuts at the first cap.
-    async fn stream(
-        &self,
-        prepared: Prepared,
-        session: &mut Session,
-        canceller: &Canceller,
-    ) -> Result<RowSet, ExecuteError> {
+    async fn stream(&self, prepared: Prepared, session: &mut Session) -> Result<RowSet, ExecuteError> {
         let Prepared { sql, arguments, columns, decoders, .. } = prepared;
-        let overhead = columns.iter().map(|column| column.name.len() + column.r#type.len() + 24).sum();
-        let mut page =
-            Page::new(RowEncoder::new(&columns, decoders), PageBudget::new(self.limits.page, overhead), self.limits);
+        let budget = PageBudget::new(self.limits.page, &columns);
+        let mut page = Page::new(RowEncoder::new(&columns, decoders), budget, self.limits);
         let pid = session.pid();
 
-        let (end, in_order) = {
+        let (end, is_settled) = {
             let mut rows = sqlx::query_with(sql, arguments).fetch(session.connection());
             let end = loop {
                 let Some(row) = rows.next().await else { break End::Complete };
@@ -171,11 +165,16 @@ impl Job {
                     Err(error) => break End::Failed(error),
                 }
             };
-            let in_order = matches!(end, End::Complete) || drain(rows, canceller, pid).await;
-            (end, in_order)
+            let is_settled = match end {
+                End::Complete => true,
+                // The end, or the error that the cancel gives: sqlx reads on to the end of the answer before the next use.
+                _ => {
+                    settle(self.database.canceller(), pid, async { while let Some(Ok(_)) = rows.next().await {} }).await
+                }
+            };
+            (end, is_settled)
         };
-        // The ping takes up a cancel that reached the backend after the statement had ended.
-        if !in_order || (!matches!(end, End::Complete) && session.ping().await.is_err()) {
+        if !is_settled || (!matches!(end, End::Complete) && session.settle().await.is_err()) {
             session.mark_broken();
         }
         let truncated = match end {
@@ -239,19 +238,6 @@ impl Page {
         let json = String::from_utf8(self.json).map_err(|error| ExecuteError::Internal(error.into()))?;
         Ok((json, self.row_count))
     }
-}
-
-/// Cancels what `rows` comes from and reads to its end; whether that came within a second.
-async fn drain<T>(
-    mut rows: impl Stream<Item = Result<T, sqlx::Error>> + Unpin,
-    canceller: &Canceller,
-    pid: i32,
-) -> bool {
-    let end = async {
-        // The end, or the error that the cancel gives: sqlx reads on to the end of the answer before the next use.
-        while let Some(Ok(_)) = rows.next().await {}
-    };
-    canceller.cancel(pid).await.is_ok() && tokio::time::timeout(DRAIN_LIMIT, end).await.is_ok()
 }
 
 /// `error` with its position counted in the caller's text, not in the wrapper.

@@ -4,14 +4,14 @@ use rmcp::ErrorData;
 use rmcp::model::{ClientRequest, ErrorCode as FaultCode, RequestId, ServerJsonRpcMessage, ServerResult};
 use serde_json::{Map, Value};
 use shared_protocol::error::{ErrorCode, ErrorContext, ErrorDetail, Position, ToolFailure};
-use shared_protocol::names::{closest, did_you_mean};
+use shared_protocol::names::{closest, did_you_mean, shortened};
 use sql_guard::Rejection;
 use tracing::error;
 
 use crate::catalog::LoadError;
 use crate::databases::{AcquireError, ConnectError};
 use crate::executor::{Copies, DatabaseFault, ExecuteError};
-use crate::tools::ToolError;
+use crate::tools::{Stopped, ToolError};
 
 /// JSON-RPC code for a server that can't take a request now (the range -32000 to -32099 is the server's own).
 const UNAVAILABLE: i32 = -32000;
@@ -21,6 +21,9 @@ const BUSY_RETRY_MS: u64 = 1000;
 
 /// Longest text of a caller's that is sent back to them, in characters.
 const ECHO_CHARS: usize = 400;
+
+/// Most characters of a call's arguments that are sent back, all together.
+const ECHO_TOTAL_CHARS: usize = 4000;
 
 /// The structured content of a failed call.
 pub fn failure(tool: &str, arguments: Map<String, Value>, error: &ToolError) -> ToolFailure {
@@ -36,6 +39,10 @@ pub fn detail(error: &ToolError) -> ErrorDetail {
         ToolError::UnknownDatabase { wanted, known } => unknown_database(wanted, known),
         ToolError::Rejected(rejection) => rejected(rejection),
         ToolError::Catalog(error) => catalog(error),
+        ToolError::Stopped(stopped @ Stopped::TimedOut { .. }) => {
+            say(ErrorCode::QueryTimeout, stopped).suggest("Try again, or ask for more time with timeoutMs.").0
+        }
+        ToolError::Stopped(Stopped::Cancelled) => say(ErrorCode::QueryCancelled, error).0,
         ToolError::Execute { error, sql, columns } => executed(error, sql, columns),
     }
 }
@@ -93,7 +100,7 @@ fn unknown_database(wanted: &str, known: &[String]) -> ErrorDetail {
     let near = closest(wanted, known.iter().map(String::as_str), 3);
     let list = format!("The databases are: {}.", known.join(", "));
     let suggestion = did_you_mean(&near).map_or(list.clone(), |question| format!("{question} {list}"));
-    say(ErrorCode::DatabaseNotFound, format!("there is no database {wanted:?}")).suggest(suggestion).0
+    say(ErrorCode::DatabaseNotFound, format!("there is no database {:?}", shortened(wanted))).suggest(suggestion).0
 }
 
 fn rejected(rejection: &Rejection) -> ErrorDetail {
@@ -240,6 +247,7 @@ fn database_fault(fault: &DatabaseFault, sql: &str, columns: &[String]) -> Error
         ErrorCode::ColumnNotFound => {
             did_you_mean(&similar_columns).or_else(|| Some(format!("The columns are: {}.", columns.join(", "))))
         }
+        ErrorCode::QueryTimeout => Some("Filter or aggregate more, or ask for more time with timeoutMs.".to_owned()),
         ErrorCode::ServerBusy => Some("Try again in a second.".to_owned()),
         ErrorCode::ConnectionError => Some("Try again: the statement only reads.".to_owned()),
         ErrorCode::PermissionDenied => {
@@ -265,17 +273,52 @@ fn missing_column(message: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name).trim_matches('"')
 }
 
-/// `arguments` with every long text cut.
-fn cut(mut arguments: Map<String, Value>) -> Map<String, Value> {
-    for value in arguments.values_mut() {
-        if let Value::String(text) = value
-            && let Some((end, _)) = text.char_indices().nth(ECHO_CHARS)
-        {
-            text.truncate(end);
-            text.push('…');
+/// `arguments` with long names and texts cut, and what is past a few of them left out.
+fn cut(arguments: Map<String, Value>) -> Map<String, Value> {
+    let mut left = ECHO_TOTAL_CHARS;
+    cut_fields(arguments, &mut left)
+}
+
+fn cut_fields(fields: Map<String, Value>, left: &mut usize) -> Map<String, Value> {
+    let mut kept = Map::new();
+    for (name, value) in fields {
+        if *left == 0 {
+            break;
+        }
+        kept.insert(cut_text(name, left), cut_value(value, left));
+    }
+    kept
+}
+
+fn cut_value(value: Value, left: &mut usize) -> Value {
+    match value {
+        Value::String(text) => Value::String(cut_text(text, left)),
+        Value::Array(values) => {
+            let mut kept = Vec::new();
+            for value in values {
+                if *left == 0 {
+                    break;
+                }
+                kept.push(cut_value(value, left));
+            }
+            Value::Array(kept)
+        }
+        Value::Object(fields) => Value::Object(cut_fields(fields, left)),
+        plain => {
+            *left = left.saturating_sub(1);
+            plain
         }
     }
-    arguments
+}
+
+fn cut_text(mut text: String, left: &mut usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(ECHO_CHARS.min(*left)) {
+        text.truncate(end);
+        text.push('…');
+    }
+    // At least one, so that empty texts come to an end too.
+    *left = left.saturating_sub(text.chars().count().max(1));
+    text
 }
 
 #[cfg(test)]
@@ -324,5 +367,13 @@ mod tests {
         arguments.insert("query".to_owned(), Value::String("é".repeat(1000)));
         let Value::String(text) = &cut(arguments)["query"] else { panic!() };
         assert_eq!(text.chars().count(), ECHO_CHARS + 1);
+    }
+
+    #[test]
+    fn many_or_nested_arguments_are_cut_too() {
+        let params = Value::from(vec!["\"".repeat(300); 500]);
+        let arguments = Map::from_iter([("params".to_owned(), serde_json::json!({ "deep": [params] }))]);
+        let text = serde_json::to_string(&cut(arguments)).unwrap();
+        assert!(text.len() < 16 * 1024, "{} bytes", text.len());
     }
 }

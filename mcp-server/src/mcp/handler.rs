@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use daemon::keys::Principal;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult, ErrorCode, Implementation,
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams,
@@ -13,12 +14,11 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::{Map, Value};
 use shared_protocol::endpoint::meta;
-use shared_protocol::names::{closest, did_you_mean};
+use shared_protocol::names::{closest, did_you_mean, shortened};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::{error, push, resources, wire};
-use crate::auth::Principal;
 use crate::executor::Copies;
 use crate::telemetry::metrics;
 use crate::tools::{Call, Registry, ToolContext, ToolDefinition, ToolOutput};
@@ -181,7 +181,11 @@ impl ServerHandler for Session {
         }
         let near = closest(&method, KNOWN_METHODS, 1);
         let question = did_you_mean(&near).map(|question| format!(" {question}")).unwrap_or_default();
-        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method {method:?}.{question}"), None))
+        Err(ErrorData::new(
+            ErrorCode::METHOD_NOT_FOUND,
+            format!("there is no method {:?}.{question}", shortened(&method)),
+            None,
+        ))
     }
 }
 
@@ -200,5 +204,5 @@ fn unknown_tool(name: &str, registry: &Registry) -> ErrorData {
     let near = closest(name, registry.names(), 3);
     let tools = format!("The tools are: {}.", registry.names().collect::<Vec<_>>().join(", "));
     let question = did_you_mean(&near).map(|question| format!("{question} ")).unwrap_or_default();
-    ErrorData::invalid_params(format!("there is no tool {name:?}. {question}{tools}"), None)
+    ErrorData::invalid_params(format!("there is no tool {:?}. {question}{tools}", shortened(name)), None)
 }

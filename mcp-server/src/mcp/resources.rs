@@ -5,7 +5,7 @@ use rmcp::model::{ErrorCode, ReadResourceResult, Resource, ResourceContents, Res
 use serde_json::json;
 use shared_protocol::endpoint::{DEFAULT_PAGE_BYTES, catalog_uri};
 use shared_protocol::envelope::fault;
-use shared_protocol::names::{closest, did_you_mean};
+use shared_protocol::names::{closest, did_you_mean, shortened};
 
 use super::error;
 use crate::catalog::page;
@@ -36,12 +36,15 @@ pub(super) fn templates() -> Vec<ResourceTemplate> {
 /// The resource at `uri`.
 pub(super) async fn read(context: &ToolContext, uri: &str) -> Result<ReadResourceResult, ErrorData> {
     let (database, cursor) = catalog_address(uri).ok_or_else(|| {
-        not_found(uri, format!("There is no resource {uri:?}. Read {}.", catalog_uri(context.database.name(), None)))
+        not_found(
+            uri,
+            format!("There is no resource {:?}. Read {}.", shortened(uri), catalog_uri(context.database.name(), None)),
+        )
     })?;
     if database != context.database.name() {
         let near = closest(database, [context.database.name()], 1);
         let question = did_you_mean(&near).unwrap_or_else(|| format!("There is {}.", context.database.name()));
-        return Err(not_found(uri, format!("There is no database {database:?}. {question}")));
+        return Err(not_found(uri, format!("There is no database {:?}. {question}", shortened(database))));
     }
     let snapshot =
         context.catalogs.current().await.map_err(|failure| error::fault_of(&error::detail(&failure.into())))?;
@@ -61,7 +64,7 @@ fn catalog_address(uri: &str) -> Option<(&str, Option<&str>)> {
 }
 
 fn not_found(uri: &str, message: String) -> ErrorData {
-    ErrorData::new(ErrorCode(fault::RESOURCE_NOT_FOUND), message, Some(json!({ "uri": uri })))
+    ErrorData::new(ErrorCode(fault::RESOURCE_NOT_FOUND), message, Some(json!({ "uri": shortened(uri) })))
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ const TOOL_SECONDS: &str = "pgmcp_tool_duration_seconds";
 const RESULT_ROWS: &str = "pgmcp_result_rows_total";
 const RUNNING_STATEMENTS: &str = "pgmcp_statements_running";
 const CONNECTIONS: &str = "pgmcp_client_connections";
+/// Gauge of open HTTP connections, upgraded ones left out.
+pub const HTTP_CONNECTIONS: &str = "pgmcp_http_connections";
 const HANDSHAKES_REFUSED: &str = "pgmcp_handshakes_refused_total";
 const CATALOG_LOADS: &str = "pgmcp_catalog_loads_total";
 const POOL_CONNECTIONS: &str = "pgmcp_pool_connections";
@@ -29,6 +31,7 @@ pub fn start() -> anyhow::Result<PrometheusHandle> {
     describe_counter!(RESULT_ROWS, "Rows returned by tool");
     describe_gauge!(RUNNING_STATEMENTS, "Statements running now");
     describe_gauge!(CONNECTIONS, "Client connections open now");
+    describe_gauge!(HTTP_CONNECTIONS, "HTTP connections open now");
     describe_counter!(HANDSHAKES_REFUSED, "Handshakes refused, by reason");
     describe_counter!(CATALOG_LOADS, "Catalog loads by database and outcome");
     describe_gauge!(POOL_CONNECTIONS, "Database connections open now, by database");

@@ -5,6 +5,7 @@ mod registry;
 pub mod run_sql;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
@@ -43,13 +44,27 @@ pub struct ToolContext {
     /// The database that is served.
     pub database: Arc<Database>,
     /// Its catalog.
-    pub catalogs: Arc<Catalogs>,
+    pub catalogs: Catalogs,
     /// What runs statements.
     pub executor: Executor,
     /// What judges them.
     pub guard: Guard,
     /// What a call may take.
     pub limits: LimitsConfig,
+}
+
+/// A call that came to its end before its statement could run.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped {
+    /// The time that it had is over.
+    #[error("the statement was not begun within {} ms", .limit.as_millis())]
+    TimedOut {
+        /// The time that it had.
+        limit: Duration,
+    },
+    /// The caller cancelled, or went away.
+    #[error("the call was cancelled")]
+    Cancelled,
 }
 
 /// What one call wants besides its arguments.
@@ -97,6 +112,9 @@ pub enum ToolError {
     /// There is no catalog to judge it by.
     #[error(transparent)]
     Catalog(#[from] LoadError),
+    /// It had no verdict in time, or its caller went away.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
     /// It was run, and failed.
     #[error("{error}")]
     Execute {
@@ -108,6 +126,20 @@ pub enum ToolError {
         /// Columns of the tables that it reads, to find the closest names.
         columns: Vec<String>,
     },
+}
+
+impl Call {
+    /// `work`, unless it takes longer than `limit` or nobody waits for it any more. For what comes before a statement runs.
+    ///
+    /// # Errors
+    /// [`Stopped`] says which.
+    pub async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Result<T, Stopped> {
+        tokio::select! {
+            output = work => Ok(output),
+            () = self.cancel.cancelled() => Err(Stopped::Cancelled),
+            () = tokio::time::sleep(limit) => Err(Stopped::TimedOut { limit }),
+        }
+    }
 }
 
 impl ToolContext {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use shared_protocol::error::ErrorCode;
-use shared_protocol::names::{closest, did_you_mean};
+use shared_protocol::names::{closest, did_you_mean, shortened};
 use shared_protocol::tool::run_sql::{NAME, ResultColumn, RunSqlInput, RunSqlOutput};
 use sql_guard::{CheckedQuery, Rejection};
 
@@ -49,7 +49,7 @@ impl Tool for RunSql {
         let input: RunSqlInput = parse(arguments, &["query", "params", "database", "maxRows", "timeoutMs"])?;
         let limits = limits(context, &input, call)?;
         let database = context.database(input.database.as_deref())?;
-        let (query, snapshot) = checked(context, &input.query).await?;
+        let (query, snapshot) = call.within(limits.timeout, checked(context, &input.query)).await??;
         if query.placeholders() != input.params.len() {
             return Err(wrong_count(query.placeholders(), input.params.len()));
         }
@@ -71,7 +71,7 @@ fn parse<T: serde::de::DeserializeOwned>(arguments: Map<String, Value>, known: &
         let near = closest(unknown, known.iter().copied(), 1);
         let accepted = format!("The arguments are {}.", known.join(", "));
         return Err(ToolError::Arguments {
-            message: format!("there is no argument {unknown:?}"),
+            message: format!("there is no argument {:?}", shortened(unknown)),
             suggestion: Some(did_you_mean(&near).map_or(accepted.clone(), |question| format!("{question} {accepted}"))),
         });
     }
@@ -82,24 +82,21 @@ fn parse<T: serde::de::DeserializeOwned>(arguments: Map<String, Value>, known: &
     })
 }
 
+/// What the call may take: its own wishes, within the server's bounds.
 fn limits(context: &ToolContext, input: &RunSqlInput, call: &Call) -> Result<RunLimits, ToolError> {
-    let most = context.limits.max_statement_timeout;
-    let out_of_range = |name: &str, bounds: String| ToolError::Arguments {
-        message: format!("argument {name:?} is out of range"),
-        suggestion: Some(format!("Accepted is {bounds}.")),
-    };
-    if input.max_rows == 0 {
-        return Err(out_of_range("maxRows", format!("1 to {}", context.limits.max_rows)));
+    for (name, value) in [("maxRows", Some(input.max_rows)), ("timeoutMs", input.timeout_ms)] {
+        if value == Some(0) {
+            return Err(ToolError::Arguments {
+                message: format!("argument {name:?} is 0"),
+                suggestion: Some("Accepted is a whole number from 1; the server's own bound holds too.".to_owned()),
+            });
+        }
     }
-    let timeout = match input.timeout_ms {
-        None => context.limits.statement_timeout,
-        Some(asked) if (1..=most.as_millis()).contains(&u128::from(asked)) => Duration::from_millis(asked),
-        Some(_) => return Err(out_of_range("timeoutMs", format!("1 to {}", most.as_millis()))),
-    };
+    let timeout = input.timeout_ms.map_or(context.limits.statement_timeout, Duration::from_millis);
     Ok(RunLimits {
         max_rows: input.max_rows.min(context.limits.max_rows),
         page: PageLimit { bytes: call.page_bytes, copies: call.copies },
-        timeout,
+        timeout: timeout.min(context.limits.max_statement_timeout),
     })
 }
 
@@ -113,7 +110,7 @@ async fn checked(context: &ToolContext, text: &str) -> Result<(CheckedQuery, Arc
     if rejection.code != ErrorCode::TableNotFound {
         return Err(rejection.into());
     }
-    let newer = context.catalogs.after_unknown_name().await?;
+    let newer = context.catalogs.after_unknown_name(&snapshot).await?;
     if Arc::ptr_eq(&newer, &snapshot) {
         return Err(rejection.into());
     }

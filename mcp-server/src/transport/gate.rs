@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use daemon::keys::Authenticator;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::Authenticator;
 use crate::config::ListenerConfig;
 use crate::mcp::handler::Service;
 

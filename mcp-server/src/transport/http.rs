@@ -6,6 +6,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use daemon::keys::Unknown;
 use http::header::{ALLOW, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::json;
@@ -17,7 +18,6 @@ use super::gate::Gate;
 use super::handshake::{self, Upgrade};
 use super::websocket;
 use crate::admin::{self, Admin};
-use crate::auth::Principal;
 use crate::telemetry::metrics;
 
 /// The routes of the port.
@@ -49,7 +49,7 @@ async fn mcp(State(gate): State<Gate>, request: Request) -> Response {
 fn admit(gate: Gate, request: Request) -> Result<Response, Refusal> {
     check_host(request.headers(), gate.config.allowed_hosts.as_deref())?;
     check_origin(request.headers(), &gate.config.allowed_origins)?;
-    let principal: Principal = gate.authenticator.authenticate(request.headers()).ok_or(Refusal::Key)?;
+    let principal = gate.authenticator.authenticate(request.headers()).map_err(Refusal::Key)?;
     if request.method() != Method::GET {
         return Err(Refusal::Method);
     }
@@ -87,7 +87,7 @@ fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Refusal> 
 enum Refusal {
     Host,
     Origin,
-    Key,
+    Key(Unknown),
     Method,
     Handshake(handshake::Invalid),
     Full,
@@ -100,7 +100,7 @@ impl Refusal {
         match self {
             Self::Host => "host",
             Self::Origin => "origin",
-            Self::Key => "key",
+            Self::Key(_) => "key",
             Self::Method => "method",
             Self::Handshake(_) => "handshake",
             Self::Full => "full",
@@ -118,9 +118,9 @@ impl Refusal {
                 "this Origin may not connect".to_owned(),
                 "Add the origin to WS_ALLOWED_ORIGINS.",
             ),
-            Self::Key => (
+            Self::Key(unknown) => (
                 StatusCode::UNAUTHORIZED,
-                "the API key is missing or unknown".to_owned(),
+                unknown.to_string(),
                 "Send one of WS_API_KEY's keys in the header X-API-Key, or as Authorization: Bearer.",
             ),
             Self::Method => (
@@ -151,7 +151,7 @@ impl IntoResponse for Refusal {
         let mut response =
             (status, axum::Json(json!({ "error": { "message": message, "suggestion": suggestion } }))).into_response();
         let header = match self {
-            Self::Key => Some((WWW_AUTHENTICATE, "Bearer realm=\"mcp\"")),
+            Self::Key(_) => Some((WWW_AUTHENTICATE, "Bearer realm=\"mcp\"")),
             Self::Method => Some((ALLOW, "GET")),
             Self::Full => Some((RETRY_AFTER, "5")),
             Self::Handshake(handshake::Invalid::NoUpgrade) => Some((http::header::UPGRADE, "websocket")),

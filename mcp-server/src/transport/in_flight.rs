@@ -23,13 +23,15 @@ struct Inner {
 }
 
 impl InFlight {
-    /// Takes a place for `id`, where one is free.
+    /// Takes a place for `id`, where one is free. The caller has made sure that the id isn't [in use](Self::holds).
     pub(super) fn admit(&self, id: &RequestId) -> bool {
         let mut running = self.running();
-        running.len() < MAX_IN_FLIGHT && {
-            running.insert(id.clone());
-            true
-        }
+        running.len() < MAX_IN_FLIGHT && running.insert(id.clone())
+    }
+
+    /// Whether a call with this id runs.
+    pub(super) fn holds(&self, id: &RequestId) -> bool {
+        self.running().contains(id)
     }
 
     /// Gives the place of `id` back: its answer is flushed, or it was cancelled.

@@ -5,11 +5,9 @@ mod handshake;
 mod http;
 mod in_flight;
 mod incoming;
-mod listener;
 mod websocket;
 
 pub use self::gate::Gate;
 pub use self::http::router;
 pub use handshake::Upgrade;
 pub use in_flight::MAX_IN_FLIGHT;
-pub use listener::{Listener, ListenerError};

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use daemon::keys::Principal;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
@@ -28,7 +29,6 @@ use super::gate::Gate;
 use super::handshake::Upgrade;
 use super::in_flight::{InFlight, MAX_WAITING};
 use super::incoming::{self, Fault};
-use crate::auth::Principal;
 use crate::mcp::handler::Session;
 use crate::mcp::{error, push, wire};
 use crate::telemetry::metrics;
@@ -311,6 +311,9 @@ impl WebSocketTransport {
             JsonRpcMessage::Request(request) => {
                 self.is_open = true;
                 let id = request.id.clone();
+                if self.in_flight.holds(&id) || self.waits(&id) {
+                    return self.answer(&Fault::id_in_use(&id));
+                }
                 if self.draining.is_cancelled() {
                     return self.refuse(&id, &request.request, "the server is shutting down");
                 }
@@ -338,8 +341,12 @@ impl WebSocketTransport {
 
     /// A cancelled call gets no answer, so its place is given back here; one that only waited is forgotten.
     fn cancel(&mut self, id: &RequestId) {
-        self.waiting.retain(|waiting| !matches!(waiting, JsonRpcMessage::Request(request) if request.id == *id));
+        self.waiting.retain(|waiting| !is_request(waiting, id));
         self.in_flight.release(id);
+    }
+
+    fn waits(&self, id: &RequestId) -> bool {
+        self.waiting.iter().any(|waiting| is_request(waiting, id))
     }
 
     fn refuse(&mut self, id: &RequestId, request: &ClientRequest, why: &str) -> Taken {
@@ -351,4 +358,8 @@ impl WebSocketTransport {
         self.replies.push_back(fault.to_text());
         Taken::Nothing
     }
+}
+
+fn is_request(message: &ClientJsonRpcMessage, id: &RequestId) -> bool {
+    matches!(message, JsonRpcMessage::Request(request) if request.id == *id)
 }

@@ -62,3 +62,23 @@ async fn other_calls_go_on_while_one_is_cancelled() {
     drop(other);
     until("the other ends, too", async || !runs("goes_on").await).await;
 }
+
+#[tokio::test]
+async fn a_cancel_is_not_lost_whenever_it_comes() {
+    let server = crate::shop_server_with(&[("POOL_SIZE", "2")]).await;
+    let mut client = Client::open(&server).await;
+    // At every moment of a call: before its session, while it is prepared, as it starts, and when it runs.
+    for moment in 0..40 {
+        let arguments = json!({ "query": endless("cancelled_at_any_time"), "timeoutMs": 120_000 });
+        let id = client.start("tools/call", json!({ "name": "run_sql", "arguments": arguments })).await;
+        tokio::time::sleep(std::time::Duration::from_micros(moment * 250)).await;
+        client
+            .send(
+                &json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": id } })
+                    .to_string(),
+            )
+            .await;
+    }
+    until("all statements end", async || !runs("cancelled_at_any_time").await).await;
+    assert_eq!(client.rows("SELECT 1 AS one", json!([])).await.row_count, 1);
+}

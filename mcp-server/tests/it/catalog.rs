@@ -167,3 +167,21 @@ async fn a_statement_survives_a_change_of_its_table() {
     sqlx::raw_sql("ALTER TABLE things ADD COLUMN name text DEFAULT 'new'").execute(&mut superuser).await.unwrap();
     assert_eq!(client.rows("SELECT * FROM things", json!([])).await.rows.get(), r#"[{"id":1,"name":"new"}]"#);
 }
+
+#[tokio::test]
+async fn a_locked_table_holds_up_nobody_else() {
+    let postgres = shared_postgres().await;
+    let database = database_of(postgres, "CREATE TABLE locked (id int DEFAULT 1); CREATE TABLE free (id int);").await;
+    let server = McpServer::start(ServerOptions::new(postgres.reader_url(&database)).with_env("CATALOG_TTL_S", "1"))
+        .await
+        .unwrap();
+    let mut client = Client::open(&server).await;
+    let mut superuser = postgres.superuser(&database).await.unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE locked IN ACCESS EXCLUSIVE MODE").execute(&mut superuser).await.unwrap();
+    // The catalog is old by then, and reading it again waits for the lock.
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    for _ in 0..3 {
+        let (content, is_error) = client.run(json!({ "query": "SELECT id FROM free", "timeoutMs": 1000 })).await;
+        assert!(!is_error, "{content}");
+    }
+}

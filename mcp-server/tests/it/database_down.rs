@@ -62,3 +62,17 @@ async fn a_wrong_password_is_said_without_showing_it() {
     assert!(error["suggestion"].as_str().unwrap().contains("POSTGRES_PASSWORD"), "{error}");
     assert!(!error.to_string().contains("not-the-password") && !server.logs().contains("not-the-password"));
 }
+
+#[tokio::test]
+async fn connections_that_died_while_idle_cost_no_call() {
+    let postgres = harness::shared_postgres().await;
+    let database = crate::database_of(postgres, "CREATE TABLE things (id int);").await;
+    let server = McpServer::start(ServerOptions::new(postgres.reader_url(&database))).await.unwrap();
+    let mut client = Client::open(&server).await;
+    assert_eq!(client.rows("SELECT 1 AS one", json!([])).await.row_count, 1);
+    let mut superuser = postgres.superuser(&database).await.unwrap();
+    let query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = $1 AND application_name = 'pgmcp'";
+    let ended: i64 = sqlx::query_scalar(query).bind(&database).fetch_one(&mut superuser).await.unwrap();
+    assert!(ended > 0);
+    assert_eq!(client.rows("SELECT 1 AS one", json!([])).await.row_count, 1);
+}

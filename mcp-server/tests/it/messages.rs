@@ -190,3 +190,34 @@ async fn more_calls_than_run_at_once_wait_and_more_than_that_come_back_later() {
     assert!(busy > 0, "past the queue calls are refused, not kept");
     still_serves(&server).await;
 }
+
+#[tokio::test]
+async fn an_id_that_is_in_use_is_refused() {
+    let server = shop_server().await;
+    let mut client = Client::open(&server).await;
+    let arguments = json!({ "query": "SELECT count(*) FROM order_items a, order_items b", "timeoutMs": 1500 });
+    let call = json!({ "jsonrpc": "2.0", "id": "same", "method": "tools/call", "params": { "name": "run_sql", "arguments": arguments } });
+    client.send(&call.to_string()).await;
+    client.send(&call.to_string()).await;
+    let second = client.receive().await;
+    assert_eq!((&second["id"], &second["error"]["code"]), (&json!("same"), &json!(-32600)), "{second}");
+    let first = client.receive().await;
+    assert!(first["result"].is_object(), "{first}");
+}
+
+#[tokio::test]
+async fn a_failure_is_short_however_long_its_arguments_are() {
+    let server = shop_server().await;
+    let mut client = Client::open(&server).await;
+    let long = "\"".repeat(200_000);
+    let cases = [
+        json!({ "query": "SELECT id FROM users WHERE id = $1", "params": [long] }),
+        json!({ "query": "SELECT 1", "params": [[long]] }),
+        json!({ "query": "SELECT 1", "database": long }),
+        json!({ "query": "SELECT 1", long: 1 }),
+    ];
+    for arguments in cases {
+        let text = client.request_text("tools/call", json!({ "name": "run_sql", "arguments": arguments })).await;
+        assert!(text.len() < 32 * 1024, "{} bytes", text.len());
+    }
+}

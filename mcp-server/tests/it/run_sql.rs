@@ -178,8 +178,16 @@ async fn a_statement_that_takes_too_long_is_stopped() {
     assert_eq!(error["code"], "QUERY_TIMEOUT");
     // The only connection is in order again.
     assert_eq!(client.rows("SELECT 1 AS one", json!([])).await.row_count, 1);
-    let error = client.error(json!({ "query": "SELECT 1", "timeoutMs": 999_999_999 })).await;
+    let error = client.error(json!({ "query": "SELECT 1", "timeoutMs": 0 })).await;
     assert_eq!(error["code"], "PARAMETER_ERROR");
+}
+
+#[tokio::test]
+async fn a_call_gets_no_more_time_than_the_server_allows() {
+    let server = shop_server_with(&[("STATEMENT_TIMEOUT_MS", "1000"), ("MAX_STATEMENT_TIMEOUT_MS", "1000")]).await;
+    let slow = "SELECT count(*) FROM order_items a, order_items b, order_items c";
+    let error = Client::open(&server).await.error(json!({ "query": slow, "timeoutMs": 999_999_999 })).await;
+    assert_eq!(error["code"], "QUERY_TIMEOUT");
 }
 
 #[tokio::test]
@@ -193,4 +201,15 @@ async fn unknown_and_ill_typed_arguments_are_named() {
     assert!(error["message"].as_str().unwrap().contains("maxRows"), "{error}");
     let error = client.error(json!({ "params": [] })).await;
     assert!(error["message"].as_str().unwrap().contains("query"), "{error}");
+}
+
+#[tokio::test]
+async fn the_example_in_its_own_description_runs() {
+    let server = shop_server().await;
+    let mut client = Client::open(&server).await;
+    let tools = client.request("tools/list", json!({})).await;
+    let description = tools["result"]["tools"][0]["description"].as_str().unwrap().to_owned();
+    let (_, example) = description.split_once("Example: ").unwrap();
+    let (content, is_error) = client.run(serde_json::from_str(example).unwrap()).await;
+    assert!(!is_error, "{content}");
 }

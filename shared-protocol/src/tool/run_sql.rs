@@ -28,7 +28,7 @@ pub struct RunSqlInput {
     #[serde(default = "default_max_rows")]
     #[schemars(range(min = 1), transform = without_format)]
     pub max_rows: u64,
-    /// Milliseconds that the statement may take.
+    /// Milliseconds that the statement may take; the server's own bound holds too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1), transform = without_format)]
     pub timeout_ms: Option<u64>,

@@ -1,7 +1,9 @@
 //! JSON values to parameters, each encoded as the type that PostgreSQL inferred for its place.
 
-use bigdecimal::BigDecimal;
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
+mod numeric;
+mod temporal;
+
+use chrono_tz::Tz;
 use serde_json::Value;
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
@@ -11,7 +13,7 @@ use sqlx::{Arguments, Encode, Postgres, Type, TypeInfo};
 
 use super::{ExecuteError, TypeNames};
 
-/// `values` as the arguments of a statement whose placeholders have `types`.
+/// `values` as the arguments of a statement whose placeholders have `types`; time stamps without an offset are read in `zone`.
 ///
 /// # Errors
 /// [`ExecuteError::Parameter`] names the first value that doesn't fit, and the way out.
@@ -19,6 +21,7 @@ pub(super) fn arguments(
     values: &[Value],
     types: &[PgTypeInfo],
     names: &dyn TypeNames,
+    zone: Option<Tz>,
 ) -> Result<PgArguments, ExecuteError> {
     let mut arguments = PgArguments::default();
     for (at, (value, of)) in values.iter().zip(types).enumerate() {
@@ -29,7 +32,7 @@ pub(super) fn arguments(
         };
         let bytes = match value {
             Value::Null => None,
-            value => Some(encode(value, of).map_err(misfit)?),
+            value => Some(encode(value, of, zone).map_err(misfit)?),
         };
         arguments
             .add(Bound { bytes, of: of.clone() })
@@ -95,21 +98,21 @@ fn accepted(type_name: &str) -> &'static str {
         "date" => "a string such as \"2024-05-31\"",
         "time" => "a string such as \"13:45:00\"",
         "timestamp" => "a string such as \"2024-05-31T13:45:00\"",
-        "timestamptz" => "a string with its offset, such as \"2024-05-31T13:45:00+02:00\"",
+        "timestamptz" => "a string such as \"2024-05-31T13:45:00+02:00\", or a date",
         "uuid" => "a string of 32 hexadecimal digits",
         "bytea" => "a string of hexadecimal digits behind \\x",
-        "json" | "jsonb" => "any JSON value",
+        "json" | "jsonb" => "any JSON value, or JSON text as a string",
         name if name.starts_with('_') => "an array of such values",
         _ => "a string",
     }
 }
 
 /// The binary form of `value` as a parameter of type `of`.
-fn encode(value: &Value, of: &PgTypeInfo) -> Result<Vec<u8>, Misfit> {
+fn encode(value: &Value, of: &PgTypeInfo, zone: Option<Tz>) -> Result<Vec<u8>, Misfit> {
     match of.kind() {
         PgTypeKind::Enum(_) => return text(value),
-        PgTypeKind::Domain(base) => return encode(value, base),
-        PgTypeKind::Array(element) => return array(value, element),
+        PgTypeKind::Domain(base) => return encode(value, base, zone),
+        PgTypeKind::Array(element) => return array(value, element, zone),
         _ => {}
     }
     let Some(Oid(oid)) = of.oid() else { return Err(Misfit::NoEncoder) };
@@ -119,23 +122,27 @@ fn encode(value: &Value, of: &PgTypeInfo) -> Result<Vec<u8>, Misfit> {
         23 => whole::<i32>(value).map(|number| number.to_be_bytes().to_vec()),
         20 => whole::<i64>(value).map(|number| number.to_be_bytes().to_vec()),
         26 => whole::<u32>(value).map(|number| number.to_be_bytes().to_vec()),
-        700 => float(value).map(|number| (number as f32).to_be_bytes().to_vec()),
-        701 => float(value).map(|number| number.to_be_bytes().to_vec()),
+        700 => float::<f32>(value).map(|number| number.to_be_bytes().to_vec()),
+        701 => float::<f64>(value).map(|number| number.to_be_bytes().to_vec()),
         1700 => numeric(value),
         19 | 25 | 705 | 1042 | 1043 => text(value),
-        114 => Ok(value.to_string().into_bytes()),
-        3802 => Ok([&[1], value.to_string().as_bytes()].concat()),
+        114 => Ok(json(value).into_bytes()),
+        3802 => Ok([&[1], json(value).as_bytes()].concat()),
         2950 => {
             parsed(value, "is not a UUID", |text| uuid::Uuid::parse_str(text).ok()).map(|id| id.as_bytes().to_vec())
         }
         17 => parsed(value, "is not hexadecimal digits behind \\x", hexadecimal),
-        1082 => parsed(value, "is not an ISO date", date).and_then(sqlx_bytes),
-        1083 => parsed(value, "is not an ISO time", time).and_then(sqlx_bytes),
-        1114 => parsed(value, "is not an ISO time stamp without an offset", timestamp).and_then(sqlx_bytes),
-        1184 => {
-            parsed(value, "is not an ISO time stamp with an offset", |text| DateTime::parse_from_rfc3339(text).ok())
-                .and_then(sqlx_bytes)
-        }
+        1082 => parsed(value, "is not an ISO date", |text| match temporal::infinity(text, i32::MIN, i32::MAX) {
+            Some(end) => Some(end.to_be_bytes().to_vec()),
+            None => sqlx_bytes(temporal::date(text)?),
+        }),
+        1083 => parsed(value, "is not an ISO time", |text| sqlx_bytes(temporal::time(text)?)),
+        1114 => parsed(value, "is not an ISO time stamp without an offset", |text| {
+            moment(text, |text| sqlx_bytes(temporal::timestamp(text)?))
+        }),
+        1184 => parsed(value, "is not an ISO time stamp with an offset", |text| {
+            moment(text, |text| sqlx_bytes(temporal::timestamptz(text, zone)?))
+        }),
         _ => Err(Misfit::NoEncoder),
     }
 }
@@ -162,13 +169,19 @@ fn whole<T: TryFrom<i64> + std::str::FromStr>(value: &Value) -> Result<T, Misfit
     number.ok_or(Misfit::Value("the value is not a whole number within its range"))
 }
 
-fn float(value: &Value) -> Result<f64, Misfit> {
-    let number = match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
+/// A number of the type's own precision. Past its range is no infinity, unless that was asked for by name.
+fn float<T: std::str::FromStr + Into<f64> + Copy>(value: &Value) -> Result<T, Misfit> {
+    let text = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.trim().to_lowercase(),
+        _ => return Err(Misfit::Value("the value is not a number")),
     };
-    number.ok_or(Misfit::Value("the value is not a number"))
+    let number: T = text.parse().map_err(|_| Misfit::Value("the value is not a number"))?;
+    let is_named = text.trim_start_matches(['+', '-']).starts_with("inf");
+    if number.into().is_infinite() && !is_named {
+        return Err(Misfit::Value("the value is out of the type's range"));
+    }
+    Ok(number)
 }
 
 fn numeric(value: &Value) -> Result<Vec<u8>, Misfit> {
@@ -177,18 +190,15 @@ fn numeric(value: &Value) -> Result<Vec<u8>, Misfit> {
         Value::String(text) => text.trim().to_owned(),
         _ => return Err(Misfit::Value("the value is not a number")),
     };
-    let special = |sign: u16| [0, 0, sign, 0].iter().flat_map(|field: &u16| field.to_be_bytes()).collect();
-    match text.to_lowercase().as_str() {
-        "nan" => return Ok(special(0xC000)),
-        "infinity" | "inf" => return Ok(special(0xD000)),
-        "-infinity" | "-inf" => return Ok(special(0xF000)),
-        _ => {}
+    numeric::encode(&text).ok_or(Misfit::Value("the value is not a number that numeric can hold"))
+}
+
+/// JSON text: a string that is JSON is taken as its text form, any other string as a JSON string.
+fn json(value: &Value) -> String {
+    match value {
+        Value::String(text) if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() => text.clone(),
+        value => value.to_string(),
     }
-    // An exponent may stand for more digits than memory holds; numeric itself ends at 131,072 before the point.
-    let exponent = text.to_lowercase().split_once('e').map_or(Some(0), |(_, exponent)| exponent.parse::<i32>().ok());
-    let number: Option<BigDecimal> =
-        text.parse().ok().filter(|_| exponent.is_some_and(|exponent| exponent.abs() < 16_384));
-    number.ok_or(Misfit::Value("the value is not a number that numeric can hold")).and_then(sqlx_bytes)
 }
 
 fn text(value: &Value) -> Result<Vec<u8>, Misfit> {
@@ -199,7 +209,7 @@ fn text(value: &Value) -> Result<Vec<u8>, Misfit> {
     }
 }
 
-fn array(values: &Value, element: &PgTypeInfo) -> Result<Vec<u8>, Misfit> {
+fn array(values: &Value, element: &PgTypeInfo, zone: Option<Tz>) -> Result<Vec<u8>, Misfit> {
     let Value::Array(values) = values else { return Err(Misfit::Value("the value is not an array")) };
     let Some(Oid(element_oid)) = element.oid() else { return Err(Misfit::NoEncoder) };
     let count = i32::try_from(values.len()).map_err(|_| Misfit::Value("the array is too long"))?;
@@ -218,7 +228,7 @@ fn array(values: &Value, element: &PgTypeInfo) -> Result<Vec<u8>, Misfit> {
             out.extend_from_slice(&(-1_i32).to_be_bytes());
             continue;
         }
-        let bytes = encode(value, element)?;
+        let bytes = encode(value, element, zone)?;
         let length = i32::try_from(bytes.len()).map_err(|_| Misfit::Value("an element is too long"))?;
         out.extend_from_slice(&length.to_be_bytes());
         out.extend_from_slice(&bytes);
@@ -233,37 +243,32 @@ fn parsed<T>(value: &Value, problem: &'static str, parse: impl Fn(&str) -> Optio
 
 fn hexadecimal(text: &str) -> Option<Vec<u8>> {
     let digits = text.strip_prefix("\\x")?;
+    if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
     let pairs = digits.as_bytes().chunks(2);
     pairs
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?, 16).ok())
         .collect()
 }
 
-fn date(text: &str) -> Option<NaiveDate> {
-    NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()
-}
-
-fn time(text: &str) -> Option<NaiveTime> {
-    ["%H:%M:%S%.f", "%H:%M"].iter().find_map(|form| NaiveTime::parse_from_str(text, form).ok())
-}
-
-fn timestamp(text: &str) -> Option<NaiveDateTime> {
-    let forms = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"];
-    let with_time = forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
-    with_time.or_else(|| date(text)?.and_hms_opt(0, 0, 0))
-}
-
-/// The binary form that sqlx gives a value of a type that it knows.
-fn sqlx_bytes<'a, T: Encode<'a, Postgres> + 'a>(value: T) -> Result<Vec<u8>, Misfit> {
-    let mut buffer = PgArgumentBuffer::default();
-    match value.encode(&mut buffer) {
-        Ok(IsNull::No) => Ok(buffer.to_vec()),
-        _ => Err(Misfit::Value("the value is out of the type's range")),
+/// A time stamp's binary form, or one of the ends of time.
+fn moment(text: &str, encode: impl Fn(&str) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+    match temporal::infinity(text, i64::MIN, i64::MAX) {
+        Some(end) => Some(end.to_be_bytes().to_vec()),
+        None => encode(text),
     }
+}
+
+/// The binary form that sqlx gives a value of a type that it knows; `None` where it is out of the type's range.
+fn sqlx_bytes<'a, T: Encode<'a, Postgres> + 'a>(value: T) -> Option<Vec<u8>> {
+    let mut buffer = PgArgumentBuffer::default();
+    matches!(value.encode(&mut buffer), Ok(IsNull::No)).then(|| buffer.to_vec())
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
     use serde_json::json;
 
     use super::*;
@@ -281,7 +286,7 @@ mod tests {
             }
         }
         let values = [json!(1), json!("x")];
-        let error = arguments(&values, &[of::<i32>(), of::<i32>()], &Nameless).unwrap_err();
+        let error = arguments(&values, &[of::<i32>(), of::<i32>()], &Nameless, None).unwrap_err();
         let ExecuteError::Parameter { number, expected_type, way_out, .. } = error else { panic!("{error}") };
         assert_eq!((number, expected_type.as_str()), (2, "int4"));
         assert!(way_out.contains("$2::text::int4"), "{way_out}");
@@ -289,30 +294,37 @@ mod tests {
 
     #[test]
     fn accepts_the_text_form_of_every_type_that_it_encodes() {
-        let check = |of: PgTypeInfo, value: Value| assert!(encode(&value, &of).is_ok(), "{value} as {of}");
+        let check =
+            |of: PgTypeInfo, value: Value| assert!(encode(&value, &of, Some(Tz::UTC)).is_ok(), "{value} as {of}");
         check(of::<bool>(), json!("yes"));
         check(of::<i64>(), json!("9223372036854775807"));
         check(of::<f64>(), json!("1e300"));
-        check(of::<BigDecimal>(), json!("1.10"));
-        check(of::<BigDecimal>(), json!("NaN"));
+        check(of::<sqlx::types::BigDecimal>(), json!("1.10"));
+        check(of::<sqlx::types::BigDecimal>(), json!("NaN"));
         check(of::<NaiveDate>(), json!("2024-02-29"));
+        check(of::<NaiveDate>(), json!("infinity"));
+        check(of::<f64>(), json!("-Infinity"));
         check(of::<NaiveTime>(), json!("13:45"));
         check(of::<NaiveDateTime>(), json!("2024-05-31 13:45:00.5"));
-        check(of::<DateTime<chrono::Utc>>(), json!("2024-05-31T13:45:00Z"));
+        check(of::<chrono::DateTime<chrono::Utc>>(), json!("2024-05-31T13:45:00Z"));
         check(of::<uuid::Uuid>(), json!("6f1c2b9e-0d7a-4c3b-8f5e-1a2b3c4d5e6f"));
         check(of::<Vec<u8>>(), json!("\\xdeadBEEF"));
     }
 
     #[test]
     fn refuses_what_does_not_fit() {
-        let check = |of: PgTypeInfo, value: Value| assert!(encode(&value, &of).is_err(), "{value} as {of}");
+        let check =
+            |of: PgTypeInfo, value: Value| assert!(encode(&value, &of, Some(Tz::UTC)).is_err(), "{value} as {of}");
         check(of::<i16>(), json!(40_000));
         check(of::<i32>(), json!(1.5));
         check(of::<String>(), json!(5));
         check(of::<String>(), json!("a\0b"));
-        check(of::<BigDecimal>(), json!("1e999999999"));
+        check(of::<sqlx::types::BigDecimal>(), json!("1e999999999"));
         check(of::<NaiveDate>(), json!("2024-02-30"));
-        check(of::<DateTime<chrono::Utc>>(), json!("2024-05-31T13:45:00"));
+        check(of::<chrono::DateTime<chrono::Utc>>(), json!("2024-05-31T13:45:61"));
+        check(of::<f32>(), json!(1e39));
+        check(of::<f64>(), json!("1e999"));
+        check(of::<Vec<u8>>(), json!("\\x+f"));
         check(of::<Vec<u8>>(), json!("\\xabc"));
         check(of::<sqlx::postgres::types::PgInterval>(), json!("1 day"));
     }

@@ -1,0 +1,7 @@
+//! What makes either tier a long-running program: settings, keys, log, port and signals. Nothing here knows what they do.
+
+pub mod keys;
+pub mod listener;
+pub mod log;
+pub mod settings;
+pub mod shutdown;

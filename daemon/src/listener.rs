@@ -1,0 +1,121 @@
+//! The port: accepts connections and serves HTTP on each, with a deadline for headers that `axum::serve` doesn't have, a bound
+//! on their number, and a graceful end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use metrics::gauge;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+/// Longest that a client may take to send a request's headers.
+const HEADER_LIMIT: Duration = Duration::from_secs(15);
+
+/// Pause after a failed accept, which mostly means that there are no more file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The port can't be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("can't listen on {address} ({variables})")]
+pub struct BindError {
+    address: SocketAddr,
+    variables: &'static str,
+    source: std::io::Error,
+}
+
+/// A bound port.
+#[derive(Debug)]
+pub struct Listener {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// How a port is served.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// What answers.
+    pub router: Router,
+    /// HTTP connections at once; upgraded ones no longer count. More wait until one ends.
+    pub max_connections: usize,
+    /// Time that requests under way have after the stop.
+    pub grace: Duration,
+    /// Name of the gauge of open HTTP connections.
+    pub gauge: &'static str,
+}
+
+impl Listener {
+    /// Binds `address`; port 0 picks a free one. `variables` are the settings to name where that fails.
+    ///
+    /// # Errors
+    /// [`BindError`] names the address and the variables.
+    pub async fn bind(address: SocketAddr, variables: &'static str) -> Result<Self, BindError> {
+        let refused = |source| BindError { address, variables, source };
+        let listener = TcpListener::bind(address).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        Ok(Self { listener, address })
+    }
+
+    /// The address that was bound.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`, then lets requests under way end within the grace and cuts the rest. Upgraded connections go
+    /// their own way.
+    pub async fn serve(self, service: Service, stop: CancellationToken) {
+        let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
+        http.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT);
+        let graceful = GracefulShutdown::new();
+        let places = Arc::new(Semaphore::new(service.max_connections));
+        let open = TaskTracker::new();
+        let cut = CancellationToken::new();
+        while let Some(accepted) = stop.run_until_cancelled(self.accept(&places)).await {
+            let (socket, place) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let answer = TowerToHyperService::new(service.router.clone());
+            let connection = http.serve_connection_with_upgrades(TokioIo::new(socket), answer).into_owned();
+            let connection = graceful.watch(connection);
+            let cut = cut.clone();
+            let connections = gauge!(service.gauge);
+            open.spawn(async move {
+                connections.increment(1);
+                if let Some(Err(error)) = cut.run_until_cancelled(connection).await {
+                    debug!(error, "an HTTP connection ended");
+                }
+                connections.decrement(1);
+                drop(place);
+            });
+        }
+        drop(self.listener);
+        open.close();
+        if tokio::time::timeout(service.grace, graceful.shutdown()).await.is_err() {
+            warn!(connections = open.len(), "{} HTTP connections did not end in time and are cut", open.len());
+        }
+        cut.cancel();
+        open.wait().await;
+    }
+
+    /// The next connection, once there is a place for it.
+    async fn accept(&self, places: &Arc<Semaphore>) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+        let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
+        let (socket, _) = self.listener.accept().await?;
+        // Small answers must not wait for more data to come.
+        socket.set_nodelay(true)?;
+        Ok((socket, place))
+    }
+}

@@ -1,0 +1,7 @@
+//! Settings: a table of variables, and the values given for them.
+
+mod source;
+mod variable;
+
+pub use source::{SettingsError, Source};
+pub use variable::Variable;
