@@ -3,6 +3,7 @@
 use crate::catalog::{Catalog, RelationName};
 use crate::parse::parse;
 use crate::policy::Limits;
+use crate::pool::Abandoned;
 use crate::rejection::Rejection;
 use crate::statement::{Mode, Walk};
 
@@ -21,13 +22,14 @@ pub(crate) fn advise(
     params: Option<usize>,
     catalog: Option<&dyn Catalog>,
     limits: &Limits,
+    abandoned: &Abandoned,
 ) -> Result<Advice, Rejection> {
     let parsed = parse(text, limits)?;
-    let mut walk = Walk::new(text, Mode::Advisory, catalog, limits);
+    let mut walk = Walk::new(text, Mode::Advisory, catalog, limits, abandoned);
     walk.statement(&parsed.statement)?;
     let placeholders = match params {
         Some(given) => walk.placeholders.expect(text, given)?,
         None => walk.placeholders.count(text)?,
     };
-    Ok(Advice { placeholders, relations: walk.relations.into_iter().collect() })
+    Ok(Advice { placeholders, relations: walk.relations.into_keys().collect() })
 }

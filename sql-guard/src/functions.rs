@@ -18,6 +18,9 @@ static TABLE: LazyLock<HashMap<&'static str, Vec<Overloads>>> = LazyLock::new(||
     table
 });
 
+/// The class of functions that tell an argument's type as a regtype. They may stand where nothing is turned into a regtype for it.
+pub(crate) const NAMES_TYPE: &str = "names-type";
+
 /// The overloads of one name that share a decision and a class.
 #[derive(Debug)]
 struct Overloads {
@@ -43,8 +46,8 @@ pub(crate) enum Verdict {
     Allowed,
     /// One that could be meant isn't; the class says why.
     Denied(&'static str),
-    /// One that could be meant speaks of the catalog, the others are allowed.
-    Metadata,
+    /// One that could be meant speaks of the catalog, as the class says; none is denied.
+    Metadata(&'static str),
     /// The name is known, but not with so many arguments.
     OtherArguments,
     /// No built-in has this name.
@@ -62,8 +65,8 @@ pub(crate) fn verdict(name: &str, arguments: usize, variadic: bool) -> Verdict {
     if let Some(denied) = meant.iter().find(|overload| overload.decision == Decision::Deny) {
         return Verdict::Denied(denied.class);
     }
-    if meant.iter().any(|overload| overload.decision == Decision::Metadata) {
-        return Verdict::Metadata;
+    if let Some(metadata) = meant.iter().find(|overload| overload.decision == Decision::Metadata) {
+        return Verdict::Metadata(metadata.class);
     }
     if !meant.is_empty() {
         return Verdict::Allowed;
@@ -83,11 +86,6 @@ pub(crate) fn denied(name: &str, class: &str) -> Rejection {
     Rejection::new(ErrorCode::FunctionDenied, format!("{name}() is not allowed: it {why}"))
         .refused(name)
         .suggest(instead)
-}
-
-/// The refusal of a built-in that speaks of the catalog.
-pub(crate) fn denied_metadata(name: &str) -> Rejection {
-    denied(name, "introspection")
 }
 
 /// The refusal of a function of the database's own.
@@ -135,6 +133,10 @@ fn reason(class: &str) -> (&'static str, &'static str) {
     const LEAVE_OUT: &str = "Leave the call out; the rest of the statement may pass.";
     match class {
         "introspection" => ("speaks of objects that may be hidden", CATALOG),
+        NAMES_TYPE => (
+            "gives a regtype, and a name beside it would be looked up among all types",
+            "Turn it into text right away: pg_typeof(value)::text.",
+        ),
         "stats-leak" => ("shows statistics about stored values", "Compute the statistic from the table itself."),
         "sql-executor" => {
             ("runs or reads what its text arguments name", "Write that query out in the statement itself.")
@@ -200,7 +202,9 @@ mod tests {
         check("set_config", 3, Verdict::Denied("session-state"));
         check("ts_rewrite", 2, Verdict::Denied("sql-executor"));
         check("ts_rewrite", 3, Verdict::Allowed);
-        check("pg_get_viewdef", 1, Verdict::Metadata);
+        check("pg_get_viewdef", 1, Verdict::Metadata("introspection"));
+        check("pg_typeof", 1, Verdict::Metadata(NAMES_TYPE));
+        check("hash_aclitem", 1, Verdict::Metadata("introspection"));
         check("satisfies_hash_partition", 4, Verdict::Denied("introspection"));
         check("uuidv7", 0, Verdict::Allowed);
         check("no_such_function", 0, Verdict::Unknown);

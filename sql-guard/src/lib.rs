@@ -23,7 +23,7 @@ pub use policy::Limits;
 pub use rejection::Rejection;
 pub use wrapper::WrappedColumn;
 
-use pool::Pool;
+use pool::{Abandoned, Pool};
 use statement::{Mode, Walk};
 
 /// Judges statements on threads of its own. Clones share the threads, which end with the last of them.
@@ -55,7 +55,7 @@ impl Guard {
     pub async fn check(&self, text: &str, catalog: Arc<dyn Catalog>) -> Result<CheckedQuery, Rejection> {
         let limits = self.shared.limits.clone();
         let text = text.to_string();
-        self.shared.pool.run(move || check(text, catalog.as_ref(), &limits)).await
+        self.shared.pool.run(move |abandoned| check(text, catalog.as_ref(), &limits, abandoned)).await
     }
 
     /// The agent's verdict: refuses only what no server could accept, which is syntax, statement kind, several statements, writes,
@@ -71,7 +71,10 @@ impl Guard {
     ) -> Result<Advice, Rejection> {
         let limits = self.shared.limits.clone();
         let text = text.to_string();
-        self.shared.pool.run(move || advise::advise(&text, params, catalog.as_deref(), &limits)).await
+        self.shared
+            .pool
+            .run(move |abandoned| advise::advise(&text, params, catalog.as_deref(), &limits, abandoned))
+            .await
     }
 }
 
@@ -109,12 +112,17 @@ impl CheckedQuery {
 }
 
 /// Judges `text` for the server. To be called on a guard thread.
-fn check(mut text: String, catalog: &dyn Catalog, limits: &Limits) -> Result<CheckedQuery, Rejection> {
+fn check(
+    mut text: String,
+    catalog: &dyn Catalog,
+    limits: &Limits,
+    abandoned: &Abandoned,
+) -> Result<CheckedQuery, Rejection> {
     let parsed = parse::parse(&text, limits)?;
-    let mut walk = Walk::new(&text, Mode::Final, Some(catalog), limits);
+    let mut walk = Walk::new(&text, Mode::Final, Some(catalog), limits, abandoned);
     walk.statement(&parsed.statement)?;
     let placeholders = walk.placeholders.count(&text)?;
-    let relations = walk.relations.into_iter().collect();
+    let relations = walk.relations.into_keys().collect();
     text.truncate(parsed.end);
     Ok(CheckedQuery { text, placeholders, relations })
 }

@@ -16,7 +16,34 @@ use crate::rejection::Rejection;
 /// Holds the tree of every text that libpg_query itself lets through (safety.md, wall 1, "Depth").
 const STACK_BYTES: usize = 64 << 20;
 
+const SHORTER: &str = "Send a shorter or flatter statement.";
+
 type Job = Box<dyn FnOnce() + Send>;
+
+/// Whether the caller of a judgement has gone: its deadline has passed, or it was dropped.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Abandoned(Arc<AtomicBool>);
+
+impl Abandoned {
+    /// Whether nobody waits for the verdict any more.
+    pub(crate) fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// What a judgement ends with then; nobody reads it.
+    pub(crate) fn rejection(&self) -> Rejection {
+        Rejection::new(ErrorCode::QueryTooComplex, "The statement was judged for too long.").suggest(SHORTER)
+    }
+}
+
+/// Says so when the caller's future ends, however it ends.
+struct Caller(Abandoned);
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// A few threads with big stacks behind a bounded queue. They end when the pool is dropped.
 pub(crate) struct Pool {
@@ -43,22 +70,25 @@ impl Pool {
         Self { queue, deadline: limits.deadline }
     }
 
-    /// Runs `judge` on a guard thread and waits for its verdict, at most as long as the deadline.
+    /// Runs `judge` on a guard thread and waits for its verdict, at most as long as the deadline. `judge` should end soon once
+    /// it is abandoned: its thread is one of few.
     pub(crate) async fn run<T, F>(&self, judge: F) -> Result<T, Rejection>
     where
         T: Send + 'static,
-        F: FnOnce() -> Result<T, Rejection> + Send + 'static,
+        F: FnOnce(&Abandoned) -> Result<T, Rejection> + Send + 'static,
     {
         let (answer, verdict) = oneshot::channel();
         let begun = Arc::new(AtomicBool::new(false));
+        let abandoned = Abandoned::default();
+        let _caller = Caller(abandoned.clone());
         let job = Box::new({
             let begun = begun.clone();
             move || {
-                if answer.is_closed() {
-                    return; // The caller has given up waiting.
+                if abandoned.get() {
+                    return;
                 }
                 begun.store(true, Ordering::Relaxed);
-                let verdict = catch_unwind(AssertUnwindSafe(judge)).unwrap_or_else(|_| Err(fault()));
+                let verdict = catch_unwind(AssertUnwindSafe(|| judge(&abandoned))).unwrap_or_else(|_| Err(fault()));
                 // Nobody listens any more where the deadline has passed.
                 let _ = answer.send(verdict);
             }
@@ -94,7 +124,7 @@ fn busy() -> Rejection {
 
 fn too_slow(deadline: Duration) -> Rejection {
     Rejection::new(ErrorCode::QueryTooComplex, format!("The statement could not be judged within {deadline:?}."))
-        .suggest("Send a shorter or flatter statement.")
+        .suggest(SHORTER)
 }
 
 fn fault() -> Rejection {
@@ -113,27 +143,53 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_a_refusal_and_the_thread_lives() {
         let pool = Pool::new(&limits());
-        let verdict = pool.run(|| -> Result<(), Rejection> { panic!("on purpose") }).await;
+        let verdict = pool.run(|_| -> Result<(), Rejection> { panic!("on purpose") }).await;
         assert_eq!(verdict.unwrap_err().code, ErrorCode::InternalError);
-        assert_eq!(pool.run(|| Ok(7)).await.unwrap(), 7);
+        assert_eq!(pool.run(|_| Ok(7)).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn a_thread_is_free_again_soon_after_its_caller_has_gone() {
+        let pool = Pool::new(&limits());
+        let until_abandoned = |abandoned: &Abandoned| {
+            while !abandoned.get() {
+                thread::sleep(Duration::from_millis(1));
+            }
+            Err::<(), _>(abandoned.rejection())
+        };
+        let past_the_deadline = pool.run(until_abandoned).await;
+        assert_eq!(past_the_deadline.unwrap_err().code, ErrorCode::QueryTooComplex);
+        assert_eq!(pool.run(|_| Ok(1)).await.unwrap(), 1);
+        let dropped = tokio::time::timeout(Duration::from_millis(20), pool.run(until_abandoned)).await;
+        assert!(dropped.is_err());
+        assert_eq!(pool.run(|_| Ok(2)).await.unwrap(), 2);
+    }
+
+    #[test]
+    fn an_abandoned_walk_ends_at_once() {
+        let abandoned = Abandoned::default();
+        let judge = || crate::advise::advise("SELECT 1", None, None, &limits(), &abandoned);
+        assert!(judge().is_ok());
+        drop(Caller(abandoned.clone()));
+        assert_eq!(judge().unwrap_err().code, ErrorCode::QueryTooComplex);
     }
 
     #[tokio::test]
     async fn the_queue_is_bounded_and_waiting_ends() {
         let pool = Pool::new(&limits());
         let (release, held) = std::sync::mpsc::channel::<()>();
-        let running = pool.run(move || Ok(held.recv().is_ok()));
-        let waiting = pool.run(|| Ok(true));
+        let running = pool.run(move |_| Ok(held.recv().is_ok()));
+        let waiting = pool.run(|_| Ok(true));
         let third = async {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            pool.run(|| Ok(true)).await
+            pool.run(|_| Ok(true)).await
         };
         let (running, waiting, third) = tokio::join!(running, waiting, third);
         assert_eq!(running.unwrap_err().code, ErrorCode::QueryTooComplex, "it had begun");
         assert_eq!(waiting.unwrap_err().code, ErrorCode::ServerBusy, "it never began");
         assert_eq!(third.unwrap_err().code, ErrorCode::ServerBusy, "no room in the queue");
         drop(release);
-        while pool.run(|| Ok(true)).await.is_err() {
+        while pool.run(|_| Ok(true)).await.is_err() {
             tokio::time::sleep(Duration::from_millis(1)).await; // Until the thread has taken what nobody waits for any more.
         }
     }

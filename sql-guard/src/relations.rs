@@ -23,6 +23,13 @@ pub(crate) struct Level {
     pub(crate) outputs: Columns,
 }
 
+impl Level {
+    /// All lists of columns that an unqualified name is looked up in.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &Columns> {
+        self.items.iter().map(|item| &item.columns).chain([&self.outputs])
+    }
+}
+
 /// A common table expression, or an item of FROM by the name that columns are qualified with.
 #[derive(Debug)]
 pub(crate) struct Named {
@@ -62,12 +69,21 @@ impl Walk<'_> {
                         .refused(aliases[columns.known.len()])
                         .suggest(format!("Give at most {} column aliases.", columns.known.len())));
                 }
-                (aliasname.as_str(), columns.renamed(&aliases))
+                (aliasname.as_str(), self.renamed(columns, &aliases)?)
             }
             None => (name, columns),
         };
         self.level().items.push(Named { name: name.to_string(), columns });
         Ok(())
+    }
+
+    /// The columns under their aliases: a list of its own, which is counted.
+    pub(crate) fn renamed(&mut self, columns: Columns, aliases: &[&str]) -> Result<Columns, Rejection> {
+        let columns = columns.renamed(aliases)?;
+        if !aliases.is_empty() {
+            self.count_columns(&columns)?;
+        }
+        Ok(columns)
     }
 
     /// The innermost common table expression of that name.
@@ -82,7 +98,7 @@ impl Walk<'_> {
         }
         match self.catalog {
             None => Ok(self.read_unchecked(schema, name)),
-            Some(catalog) => match self.read(catalog, schema, name) {
+            Some(catalog) => match self.read(catalog, schema, name)? {
                 Some(columns) => Ok(columns),
                 None => Err(self.table_not_found(catalog, &format!("{schema}.{name}"), name, location)),
             },
@@ -107,7 +123,7 @@ impl Walk<'_> {
                 if is_system || schema != PG_CATALOG {
                     return self.system_relation(schema, name, location);
                 }
-            } else if let Some(columns) = self.read(catalog, schema, name) {
+            } else if let Some(columns) = self.read(catalog, schema, name)? {
                 return Ok(columns);
             }
         }
@@ -115,15 +131,20 @@ impl Walk<'_> {
     }
 
     /// Notes a relation of the catalog as read.
-    fn read(&mut self, catalog: &dyn Catalog, schema: &str, name: &str) -> Option<Columns> {
-        let relation = catalog.relation(schema, name)?;
-        self.relations.insert(relation.name);
-        Some(Columns::all(relation.columns))
+    fn read(&mut self, catalog: &dyn Catalog, schema: &str, name: &str) -> Result<Option<Columns>, Rejection> {
+        let asked = RelationName { schema: schema.to_string(), name: name.to_string() };
+        if let Some(columns) = self.relations.get(&asked) {
+            return Ok(Some(columns.clone()));
+        }
+        let Some(relation) = catalog.relation(schema, name) else { return Ok(None) };
+        let columns = Columns::all(relation.columns)?;
+        self.relations.insert(relation.name, columns.clone());
+        Ok(Some(columns))
     }
 
     /// Notes a relation as read where there is no catalog to ask.
     fn read_unchecked(&mut self, schema: &str, name: &str) -> Columns {
-        self.relations.insert(RelationName { schema: schema.to_string(), name: name.to_string() });
+        self.relations.insert(RelationName { schema: schema.to_string(), name: name.to_string() }, Columns::unknown());
         Columns::unknown()
     }
 

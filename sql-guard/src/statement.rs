@@ -8,7 +8,7 @@ mod kind;
 mod tests;
 mod with;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{LockClauseStrength, Node, ResTarget, SelectStmt, SetOperation};
@@ -19,6 +19,7 @@ use crate::columns::{Columns, output_name};
 use crate::parse::{FLATTEN, first_token, only_place};
 use crate::placeholders::Placeholders;
 use crate::policy::Limits;
+use crate::pool::Abandoned;
 use crate::rejection::Rejection;
 use crate::relations::Level;
 use kind::{not_a_query, variant, write_denied};
@@ -32,31 +33,55 @@ pub(crate) enum Mode {
     Advisory,
 }
 
+/// What becomes of an expression's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// It is put out or turned into text.
+    Shown,
+    /// Other expressions may take it.
+    Combined,
+}
+
 /// One statement on its way through the guard, and what has been found in it.
 pub(crate) struct Walk<'a> {
     pub(crate) text: &'a str,
     pub(crate) mode: Mode,
     pub(crate) catalog: Option<&'a dyn Catalog>,
     pub(crate) placeholders: Placeholders,
-    pub(crate) relations: BTreeSet<RelationName>,
+    /// The relations read, each with its columns, so that the catalog is asked for them once.
+    pub(crate) relations: BTreeMap<RelationName, Columns>,
     /// The query levels around the present place, innermost last.
     pub(crate) levels: Vec<Level>,
     depth: usize,
     max_depth: usize,
+    /// How many column names the lists made so far hold.
+    columns: usize,
+    abandoned: Abandoned,
 }
+
+/// Most column names in all lists of a statement together: some 16 MB.
+const MAX_COLUMN_NAMES: usize = 1_000_000;
 
 impl<'a> Walk<'a> {
     /// A walk that has seen nothing yet.
-    pub(crate) fn new(text: &'a str, mode: Mode, catalog: Option<&'a dyn Catalog>, limits: &Limits) -> Self {
+    pub(crate) fn new(
+        text: &'a str,
+        mode: Mode,
+        catalog: Option<&'a dyn Catalog>,
+        limits: &Limits,
+        abandoned: &Abandoned,
+    ) -> Self {
         Self {
             text,
             mode,
             catalog,
             placeholders: Placeholders::default(),
-            relations: BTreeSet::new(),
+            relations: BTreeMap::new(),
             levels: Vec::new(),
             depth: 0,
             max_depth: limits.max_depth,
+            columns: 0,
+            abandoned: abandoned.clone(),
         }
     }
 
@@ -129,8 +154,11 @@ impl<'a> Walk<'a> {
             }
             _ => return Err(self.unknown("half a set operation", -1)),
         };
+        self.count_columns(&output)?;
+        // What the outermost SELECT puts out, nothing else in the statement can compare or combine.
+        let place = if self.levels.len() == 1 { Place::Shown } else { Place::Combined };
         for target in target_list {
-            self.target(target)?;
+            self.target(target, place)?;
         }
         self.optional(where_clause.as_deref())?;
         self.optional(having_clause.as_deref())?;
@@ -180,7 +208,7 @@ impl<'a> Walk<'a> {
             width = width.max(row.items.len());
             self.expressions(&row.items)?;
         }
-        Ok(Columns::all((1..=width).map(|number| format!("column{number}")).collect()))
+        Columns::all((1..=width).map(|number| format!("column{number}")))
     }
 
     /// What is known of the output columns of a SELECT list, once FROM has been walked.
@@ -189,30 +217,34 @@ impl<'a> Walk<'a> {
         for target in targets {
             let Some(NodeEnum::ResTarget(target)) = &target.node else { return Err(self.unexpected(target, -1)) };
             let Some(value) = &target.val else { return Err(self.unknown("an output column", target.location)) };
+            self.still_wanted()?;
             if !target.name.is_empty() {
-                outputs.push(Some(target.name.clone()));
+                outputs.push(Some(&target.name))?;
             } else if let Some(relation) = star(value) {
                 let items = std::mem::take(&mut self.level().items);
                 for item in items.iter().filter(|item| relation.is_none_or(|name| item.name == name)) {
-                    outputs.extend(&item.columns);
+                    outputs.extend(&item.columns).map_err(|rejection| rejection.at(self.text, target.location))?;
                 }
                 // `alias.*` may also mean an item of an outer level.
                 outputs.open |= relation.is_some_and(|name| !items.iter().any(|item| item.name == name));
                 self.level().items = items;
             } else {
-                outputs.push(output_name(value));
+                outputs.push(output_name(value))?;
             }
         }
         Ok(outputs)
     }
 
-    fn target(&mut self, target: &Node) -> Result<(), Rejection> {
+    fn target(&mut self, target: &Node, place: Place) -> Result<(), Rejection> {
         let Some(NodeEnum::ResTarget(target)) = &target.node else { return Err(self.unexpected(target, -1)) };
         let ResTarget { name: _, indirection, val, location } = target.as_ref();
         if !indirection.is_empty() {
             return Err(self.unknown("an assignment", *location));
         }
-        self.optional(val.as_deref())
+        match val.as_deref() {
+            Some(value) => self.expression_in(value, place),
+            None => Ok(()),
+        }
     }
 
     /// The innermost query level.
@@ -222,12 +254,30 @@ impl<'a> Walk<'a> {
 
     /// Counts one more level of nesting.
     pub(crate) fn enter(&mut self) -> Result<(), Rejection> {
+        self.still_wanted()?;
         self.depth += 1;
         if self.depth <= self.max_depth {
             return Ok(());
         }
         let message = format!("The statement is nested too deep; at most {} levels are allowed.", self.max_depth);
         Err(Rejection::new(ErrorCode::QueryTooComplex, message).suggest(FLATTEN))
+    }
+
+    /// Ends the walk where nobody waits for its verdict any more, so that the thread is free for others.
+    pub(crate) fn still_wanted(&self) -> Result<(), Rejection> {
+        if self.abandoned.get() { Err(self.abandoned.rejection()) } else { Ok(()) }
+    }
+
+    /// Counts the names of a list that was made.
+    pub(crate) fn count_columns(&mut self, columns: &Columns) -> Result<(), Rejection> {
+        self.columns += columns.known.len();
+        if self.columns <= MAX_COLUMN_NAMES {
+            return Ok(());
+        }
+        let message = format!(
+            "The statement's subqueries have too many columns; at most {MAX_COLUMN_NAMES} are allowed in all of them."
+        );
+        Err(Rejection::new(ErrorCode::QueryTooComplex, message).suggest("Name the columns that you need instead of *."))
     }
 
     /// Ends a level of nesting.

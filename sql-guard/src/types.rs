@@ -126,6 +126,15 @@ const REFUSED: &[&str] = &[
     "tsm_handler",
 ];
 
+/// How a statement names a type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Notation {
+    /// `value::name`, `CAST` or a column definition.
+    Cast,
+    /// `name(value)` or `value.name`, which never mean a row type, but may mean an array of one.
+    Call,
+}
+
 impl Walk<'_> {
     /// Judges the type of a cast, of a column definition or of a RETURNING clause.
     pub(crate) fn type_name(&self, type_name: &TypeName) -> Result<(), Rejection> {
@@ -141,39 +150,45 @@ impl Walk<'_> {
             }
         }
         match names(parts).as_slice() {
-            [PG_CATALOG, name] => {
-                self.built_in_type(name, *location).unwrap_or_else(|| Err(self.unknown_type(name, *location)))
-            }
+            [PG_CATALOG, name] => self
+                .built_in_type(name, Notation::Cast, *location)
+                .unwrap_or_else(|| Err(self.unknown_type(name, *location))),
             [schema, name] => self.user_type(schema, name, *location),
             [name] => self.unqualified_type(name, *location),
             other => Err(self.refused_type(&other.join("."), "has too many parts", *location)),
         }
     }
 
-    fn unqualified_type(&self, name: &str, location: i32) -> Result<(), Rejection> {
-        let path = self.catalog.map_or(&[][..], |catalog| catalog.search_path());
-        if !path.iter().any(|schema| schema == PG_CATALOG)
-            && let Some(verdict) = self.built_in_type(name, location)
-        {
-            return verdict;
-        }
-        for schema in path {
-            if schema == PG_CATALOG {
-                if let Some(verdict) = self.built_in_type(name, location) {
-                    return verdict;
-                }
-            } else if self.has_type(schema, name) {
-                return self.user_type(schema, name, location);
-            }
-        }
-        match self.mode {
-            Mode::Final => Err(self.unknown_type(name, location)),
-            Mode::Advisory => Ok(()),
+    /// Judges a name by which `name(value)` or `value.name` would mean a cast; nothing where no type has it.
+    pub(crate) fn cast_in_disguise(&self, name: &str, only_built_in: bool) -> Option<Result<(), Rejection>> {
+        match only_built_in {
+            true => self.built_in_type(name, Notation::Call, -1),
+            false => self.named_type(name, Notation::Call, -1),
         }
     }
 
+    fn unqualified_type(&self, name: &str, location: i32) -> Result<(), Rejection> {
+        match self.named_type(name, Notation::Cast, location) {
+            Some(verdict) => verdict,
+            None if self.mode == Mode::Final => Err(self.unknown_type(name, location)),
+            None => Ok(()),
+        }
+    }
+
+    /// The verdict on the first type of that name on the search_path, or nothing where there is none.
+    fn named_type(&self, name: &str, notation: Notation, location: i32) -> Option<Result<(), Rejection>> {
+        let path = self.catalog.map_or(&[][..], |catalog| catalog.search_path());
+        let implied = (!path.iter().any(|schema| schema == PG_CATALOG)).then_some(PG_CATALOG);
+        implied.into_iter().chain(path.iter().map(String::as_str)).find_map(|schema| match schema {
+            PG_CATALOG => self.built_in_type(name, notation, location),
+            _ if notation == Notation::Call && self.is_row_type(schema, name) => None,
+            _ if self.has_type(schema, name) => Some(self.user_type(schema, name, location)),
+            _ => None,
+        })
+    }
+
     /// The verdict on one of PostgreSQL's types, or nothing where it has none of that name.
-    fn built_in_type(&self, name: &str, location: i32) -> Option<Result<(), Rejection>> {
+    fn built_in_type(&self, name: &str, notation: Notation, location: i32) -> Option<Result<(), Rejection>> {
         let element = name.strip_prefix('_').unwrap_or(name);
         if ALLOWED.contains(&element) {
             return Some(Ok(()));
@@ -182,6 +197,7 @@ impl Walk<'_> {
             true if element.starts_with("reg") => "looks up names of objects that may be hidden",
             true => "is internal to the server",
             // The row types of the system catalogs.
+            false if notation == Notation::Call && element == name => return None,
             false if element.starts_with("pg_") => "is a system catalog's row type",
             false => return None,
         };
@@ -195,15 +211,21 @@ impl Walk<'_> {
         let element = name.strip_prefix('_').unwrap_or(name);
         let find = |name| self.catalog.and_then(|catalog| catalog.user_type(schema, name));
         match find(name).or_else(|| find(element)) {
+            _ if self.is_row_type(schema, name) || self.is_row_type(schema, element) => {
+                Err(self.refused_type(name, "is a table's row type", location))
+            }
             Some(UserType::Plain) => Ok(()),
             Some(UserType::Guarded) => Err(self.refused_type(
                 name,
                 "may run functions of the database's own when a value is cast to it",
                 location,
             )),
-            None if self.has_type(schema, name) => Err(self.refused_type(name, "is a table's row type", location)),
             None => Err(self.unknown_type(&format!("{schema}.{name}"), location)),
         }
+    }
+
+    fn is_row_type(&self, schema: &str, name: &str) -> bool {
+        self.catalog.is_some_and(|catalog| catalog.relation(schema, name).is_some())
     }
 
     /// Whether a schema has a type of that name; every relation has a row type, and every type an array type.
@@ -212,7 +234,7 @@ impl Walk<'_> {
         self.catalog.is_some_and(|catalog| {
             [name, element]
                 .iter()
-                .any(|name| catalog.user_type(schema, name).is_some() || catalog.relation(schema, name).is_some())
+                .any(|name| catalog.user_type(schema, name).is_some() || self.is_row_type(schema, name))
         })
     }
 

@@ -1,5 +1,7 @@
 //! The page wrapper: our own SELECT about a statement whose text stays as it came.
 
+use crate::columns::MAX_COLUMNS;
+
 /// How the wrapper passes a column of the statement on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WrappedColumn {
@@ -8,9 +10,6 @@ pub enum WrappedColumn {
     /// As JSON text, for a type that has no decoder.
     ToJson,
 }
-
-/// PostgreSQL's limit on the columns of a target list.
-const MAX_COLUMNS: usize = 1664;
 
 /// `SELECT … FROM (⏎text⏎) AS q(c1, …)`, one expression a column, in order. The line breaks close a trailing `--` comment.
 ///

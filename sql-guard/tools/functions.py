@@ -26,6 +26,9 @@ DEFAULTED = {
 CORRECTED = {
     "satisfies_hash_partition": ("deny", "introspection"),  # reads the partition bounds of any relation, by its number
     "postgresql_fdw_validator": ("deny", "internal"),  # a validator; never useful in a query
+    "hash_aclitem": ("metadata", "introspection"),  # a literal becomes an aclitem, which looks roles up
+    "hash_aclitem_extended": ("metadata", "introspection"),  # as hash_aclitem
+    "pg_typeof": ("metadata", "names-type"),  # a literal beside its regtype becomes one, which looks types up
     "shell_out": ("deny", "type-io"),
     "pg_collation_for": ("allow", "stable"),  # speaks of its argument alone
     "pg_column_size": ("allow", "stable"),  # speaks of its argument alone

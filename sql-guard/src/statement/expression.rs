@@ -4,10 +4,10 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{
     AArrayExpr, AConst, AExpr, AExprKind, AIndices, AIndirection, BoolExpr, BooleanTest, CaseExpr, CaseWhen,
     CoalesceExpr, CollateClause, FuncCall, GroupingFunc, GroupingSet, List, MinMaxExpr, NamedArgExpr, Node, NullTest,
-    ParamRef, RowExpr, SortBy, SqlValueFunction, SubLink, SubLinkType, TypeCast, WindowDef,
+    ParamRef, RowExpr, SortBy, SqlValueFunction, SubLink, SubLinkType, TypeCast, TypeName, WindowDef,
 };
 
-use super::{Mode, Walk, names};
+use super::{Mode, Place, Walk, names};
 use crate::functions::{self, Verdict};
 use crate::rejection::Rejection;
 use crate::relations::PG_CATALOG;
@@ -25,6 +25,11 @@ impl Walk<'_> {
 
     /// Judges an expression and everything below it.
     pub(crate) fn expression(&mut self, node: &Node) -> Result<(), Rejection> {
+        self.expression_in(node, Place::Combined)
+    }
+
+    /// Judges an expression by what becomes of its value.
+    pub(crate) fn expression_in(&mut self, node: &Node, place: Place) -> Result<(), Rejection> {
         self.enter()?;
         let kind = node.node.as_ref().ok_or_else(|| self.unexpected(node, -1))?;
         match kind {
@@ -40,10 +45,13 @@ impl Walk<'_> {
                 self.optional(xpr.as_deref())?;
                 self.expressions(args)
             }
-            NodeEnum::FuncCall(call) => self.call(call),
+            NodeEnum::FuncCall(call) => self.call(call, place),
             NodeEnum::TypeCast(cast) => {
                 let TypeCast { arg, type_name, location: _ } = cast.as_ref();
-                self.optional(arg.as_deref())?;
+                let place = if type_name.as_ref().is_some_and(is_text) { Place::Shown } else { Place::Combined };
+                if let Some(arg) = arg {
+                    self.expression_in(arg, place)?;
+                }
                 type_name.as_ref().map_or(Ok(()), |type_name| self.type_name(type_name))
             }
             NodeEnum::CollateClause(collate) => {
@@ -142,7 +150,7 @@ impl Walk<'_> {
     }
 
     /// Judges a call of a function by its name and by how many arguments it gets.
-    fn call(&mut self, call: &FuncCall) -> Result<(), Rejection> {
+    fn call(&mut self, call: &FuncCall, place: Place) -> Result<(), Rejection> {
         let FuncCall {
             funcname,
             args,
@@ -158,14 +166,21 @@ impl Walk<'_> {
         } = call;
         // An ordered-set aggregate takes its sorted arguments too.
         let arguments = args.len() + if *agg_within_group { agg_order.len() } else { 0 };
-        self.function(&names(funcname), arguments, *func_variadic, *location)?;
+        self.function(&names(funcname), arguments, *func_variadic, place, *location)?;
         self.expressions(args)?;
         self.expressions(agg_order)?;
         self.optional(agg_filter.as_deref())?;
         over.as_ref().map_or(Ok(()), |window| self.window(window))
     }
 
-    fn function(&self, name: &[&str], arguments: usize, variadic: bool, location: i32) -> Result<(), Rejection> {
+    fn function(
+        &self,
+        name: &[&str],
+        arguments: usize,
+        variadic: bool,
+        place: Place,
+        location: i32,
+    ) -> Result<(), Rejection> {
         let (name, qualified) = match name {
             [PG_CATALOG, name] => (*name, true),
             [name] => (*name, false),
@@ -176,13 +191,23 @@ impl Walk<'_> {
             }
         };
         let users_own = !qualified && self.catalog.is_some_and(|catalog| catalog.has_function(name));
-        let verdict = functions::verdict(name, arguments, variadic);
+        let verdict = match functions::verdict(name, arguments, variadic) {
+            Verdict::Metadata(functions::NAMES_TYPE) if place == Place::Shown => Verdict::Allowed,
+            verdict => verdict,
+        };
+        // With one argument and the name of a type, a call may mean a cast.
+        let cast = if arguments == 1 { self.cast_in_disguise(name, qualified) } else { None };
+        let is_cast = cast.is_some();
+        if let (Some(Err(rejection)), false) = (cast, matches!(verdict, Verdict::Denied(_))) {
+            return Err(rejection.at(self.text, location));
+        }
         let rejection = match (verdict, self.mode) {
             (Verdict::Denied(class), _) => functions::denied(name, class),
             (_, Mode::Advisory) => return Ok(()),
-            (Verdict::Metadata, Mode::Final) => functions::denied_metadata(name),
+            (Verdict::Metadata(class), Mode::Final) => functions::denied(name, class),
             (verdict, Mode::Final) if users_own => functions::denied_user_function(name, verdict == Verdict::Allowed),
             (Verdict::Allowed, Mode::Final) => return Ok(()),
+            (_, Mode::Final) if is_cast => return Ok(()),
             (Verdict::OtherArguments, Mode::Final) => functions::wrong_arguments(name, arguments),
             (Verdict::Unknown, Mode::Final) => functions::not_found(name),
         };
@@ -262,4 +287,9 @@ impl Walk<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a type is `text`; which text that is, [`Walk::type_name`] judges.
+fn is_text(type_name: &TypeName) -> bool {
+    type_name.array_bounds.is_empty() && matches!(names(&type_name.names).as_slice(), ["text"] | [PG_CATALOG, "text"])
 }

@@ -6,7 +6,7 @@ use pg_query::protobuf::{
     RangeTableSample, TypeName,
 };
 
-use super::{Walk, names};
+use super::{Place, Walk, names};
 use crate::columns::Columns;
 use crate::rejection::Rejection;
 use crate::relations::PG_CATALOG;
@@ -47,19 +47,19 @@ impl Walk<'_> {
             self.merged_columns(&names(using_clause), [left, right])?;
         }
         if let Some(alias) = join_using_alias {
-            let merged = names(using_clause).iter().map(ToString::to_string).collect();
-            self.bring_in("", Some(alias), Columns::all(merged))?;
+            self.bring_in("", Some(alias), Columns::all(names(using_clause))?)?;
         }
         self.optional(quals.as_deref())?;
         if let Some(alias) = alias {
             let mut columns = Columns::default();
             for item in self.level().items.split_off(before) {
-                columns.extend(&item.columns);
+                columns.extend(&item.columns)?;
             }
             if !alias.colnames.is_empty() {
                 // USING merges columns, so which of them the aliases rename isn't plain to see.
                 columns.open = true;
             }
+            self.count_columns(&columns)?;
             self.bring_in("", Some(alias), columns)?;
         }
         Ok(())
@@ -98,7 +98,7 @@ impl Walk<'_> {
         }
         self.column_definitions(coldeflist, &mut columns)?;
         if *ordinality {
-            columns.push(Some("ordinality".to_string()));
+            columns.push(Some("ordinality"))?;
         }
         // A column alias takes the place of an unknown name: what is known without it may be what it renames.
         if alias.as_ref().is_some_and(|alias| !alias.colnames.is_empty()) {
@@ -142,7 +142,7 @@ impl Walk<'_> {
                 return Err(self.unknown("a column definition with more than a name and a type", *location));
             }
             self.optional_type(type_name.as_ref())?;
-            columns.push(Some(colname.clone()));
+            columns.push(Some(colname))?;
         }
         Ok(())
     }
@@ -170,7 +170,7 @@ impl Walk<'_> {
         self.optional(docexpr.as_deref())?;
         self.optional(rowexpr.as_deref())?;
         for namespace in namespaces {
-            self.target(namespace)?;
+            self.target(namespace, Place::Combined)?;
         }
         let mut known = Columns::default();
         for column in columns {
@@ -189,7 +189,7 @@ impl Walk<'_> {
             self.optional_type(type_name.as_ref())?;
             self.optional(colexpr.as_deref())?;
             self.optional(coldefexpr.as_deref())?;
-            known.push(Some(colname.clone()));
+            known.push(Some(colname))?;
         }
         self.bring_in("xmltable", alias.as_ref(), known)
     }

@@ -8,7 +8,7 @@ use pg_query::protobuf::{
     JsonValueExpr, Node, XmlExpr, XmlSerialize,
 };
 
-use super::Walk;
+use super::{Place, Walk};
 use crate::columns::Columns;
 use crate::rejection::Rejection;
 
@@ -100,7 +100,7 @@ impl Walk<'_> {
             self.behavior(on_error.as_deref())?;
             // NESTED PATH has columns of its own and no name.
             if !name.is_empty() {
-                known.push(Some(name.clone()));
+                known.push(Some(name))?;
             }
             self.json_table_columns(columns, known)?;
             self.leave();
@@ -221,7 +221,7 @@ impl Walk<'_> {
         } = xml;
         self.optional(xpr.as_deref())?;
         for attribute in named_args {
-            self.target(attribute)?;
+            self.target(attribute, Place::Combined)?;
         }
         self.expressions(args)
     }

@@ -57,14 +57,14 @@ impl Catalog for Shop {
     fn user_type(&self, schema: &str, name: &str) -> Option<UserType> {
         match (schema, name) {
             ("public", "status") => Some(UserType::Plain),
-            ("public", "checked_text") => Some(UserType::Guarded),
+            ("public", "checked_text" | "users" | "_users") => Some(UserType::Guarded),
             _ => None,
         }
     }
 }
 
 fn judge(text: &str) -> Result<CheckedQuery, Rejection> {
-    check(text.to_string(), &Shop::new(), &Limits::default())
+    check(text.to_string(), &Shop::new(), &Limits::default(), &Abandoned::default())
 }
 
 fn passes(text: &str) -> CheckedQuery {
@@ -226,6 +226,73 @@ fn attribute_notation_is_no_way_around() {
 }
 
 #[test]
+fn a_cast_is_a_cast_in_any_notation() {
+    let check = |text: &str, type_name: &str| refused(text, ErrorCode::FunctionDenied, type_name);
+    check("SELECT ('postgres').regrole", "regrole");
+    check("SELECT ('postgres'::text).\"regrole\"", "regrole");
+    check("SELECT (10::oid).regrole", "regrole");
+    check("SELECT (2200::oid).regnamespace", "regnamespace");
+    check("SELECT (g::oid).regtype FROM generate_series(16384, 16500) g", "regtype");
+    check("SELECT g.regclass FROM generate_series(1, 2) g", "regclass");
+    check("SELECT (g).regclass FROM generate_series(1, 2) g", "regclass");
+    check("SELECT ($1).regclass", "regclass");
+    check("SELECT ('{users}')._regclass", "_regclass");
+    check("SELECT ('{a=r/b}')._pg_class", "_pg_class");
+    check("SELECT ('postgres=r/postgres').aclitem", "aclitem");
+    check("SELECT ('x').cstring", "cstring");
+    check("SELECT ('x').checked_text", "checked_text");
+    check("SELECT ('{x}')._checked_text", "_checked_text");
+    check("SELECT ('{\"(1)\"}')._users", "_users");
+    check("SELECT regrole('postgres')", "regrole");
+    check("SELECT pg_catalog.regrole('postgres')", "regrole");
+    check("SELECT * FROM regclass('users')", "regclass");
+    check("SELECT aclitem('a=r/b')", "aclitem");
+    check("SELECT checked_text('x')", "checked_text");
+    check("SELECT _checked_text('{x}')", "_checked_text");
+    check("SELECT public.checked_text('x')", "checked_text");
+    check("SELECT hash_aclitem('postgres=r/postgres')", "hash_aclitem");
+    passes(
+        "SELECT ('1').int4, (1).text, uuid('1'), jsonb('{}'), pg_catalog.json('{}'), date('2020-01-01'), status('paid')",
+    );
+    // A row type is never meant, so this is a field or nothing.
+    passes("SELECT (x).users, (x).pg_class FROM users x");
+    passes("SELECT x.regclass, y.oid FROM (SELECT 1 AS regclass) x, (SELECT 2 AS oid) y");
+    refused("SELECT usrs('x')", ErrorCode::FunctionNotFound, "usrs");
+    refused("SELECT pg_slep(1)", ErrorCode::FunctionNotFound, "pg_slep");
+}
+
+#[test]
+fn a_types_name_is_told_only_as_text() {
+    for text in [
+        "SELECT ARRAY[pg_typeof(1), '16385', 'users']",
+        "SELECT pg_typeof(1) = 'users'",
+        "SELECT coalesce(pg_typeof(NULL), 'users')",
+        "SELECT CASE WHEN true THEN pg_typeof(1) ELSE 'users' END",
+        "SELECT pg_typeof(1) UNION SELECT '16385'",
+        "SELECT '16385' UNION (SELECT pg_typeof(1))",
+        "SELECT pg_typeof(1) IN ('users')",
+        "SELECT lead(pg_typeof(1), 1, 'users') OVER ()",
+        "VALUES (pg_typeof(1)), ('users')",
+        "SELECT (SELECT pg_typeof(1))",
+        "SELECT t = 'users' FROM (SELECT pg_typeof(1)) q(t)",
+        "WITH t AS (SELECT pg_typeof(1) AS t) SELECT t = 'users' FROM t",
+        "SELECT t = 'users' FROM pg_typeof(1) t",
+        "SELECT 1 FROM users GROUP BY pg_typeof(id) HAVING pg_typeof(id) = 'users'",
+        "SELECT ARRAY[pg_typeof(1), 'users']::text",
+        "SELECT pg_typeof(1)::oid",
+        "SELECT pg_typeof(1)::text[]",
+        "SELECT (1).pg_typeof",
+        "SELECT u.pg_typeof FROM users u",
+    ] {
+        refused(text, ErrorCode::FunctionDenied, "pg_typeof");
+    }
+    passes("SELECT id, pg_typeof(id) AS type FROM users ORDER BY 2");
+    passes("WITH u AS (TABLE users) SELECT DISTINCT pg_catalog.pg_typeof(name) FROM u");
+    passes("SELECT count(*) FROM users GROUP BY pg_typeof(id)::text HAVING CAST(pg_typeof(id) AS text) = 'integer'");
+    passes("SELECT pg_typeof(1)::pg_catalog.text UNION SELECT 'users'");
+}
+
+#[test]
 fn operators_and_types_are_postgresqls_own() {
     use ErrorCode::{FunctionDenied, InvalidSql};
     let check = refused;
@@ -335,7 +402,8 @@ fn placeholders_are_counted() {
 fn advice_leaves_to_the_server_what_only_it_knows() {
     let shop = Shop::new();
     let advise = |text: &str, params: Option<usize>, shop: Option<&dyn Catalog>| {
-        advise::advise(text, params, shop, &Limits::default()).map_err(|rejection| rejection.code)
+        advise::advise(text, params, shop, &Limits::default(), &Abandoned::default())
+            .map_err(|rejection| rejection.code)
     };
     for text in [
         "SELECT leak()",
@@ -343,6 +411,7 @@ fn advice_leaves_to_the_server_what_only_it_knows() {
         "SELECT gis.st_area(x) FROM users u(x)",
         "SELECT 'x'::checked_text, 'y'::unheard_of, 1 @#@ 2",
         "SELECT pg_get_viewdef('v')",
+        "SELECT pg_typeof(1) = 'users', ('x').checked_text, checked_text('x')",
         "SELECT u.leak FROM users u WHERE $1 = 1",
     ] {
         // The last one has a column that no catalog has, but that could be a call.
@@ -351,6 +420,8 @@ fn advice_leaves_to_the_server_what_only_it_knows() {
     }
     let check = |text: &str, params, code| assert_eq!(advise(text, params, Some(&shop)).unwrap_err(), code, "{text}");
     check("SELECT pg_sleep(1)", None, ErrorCode::FunctionDenied);
+    check("SELECT ('x').regclass", None, ErrorCode::FunctionDenied);
+    check("SELECT regclass('x')", None, ErrorCode::FunctionDenied);
     check("SELEC 1", None, ErrorCode::InvalidSql);
     check("DROP TABLE users", None, ErrorCode::WriteOperationDenied);
     check("SELECT 1; SELECT 2", None, ErrorCode::MultipleStatements);

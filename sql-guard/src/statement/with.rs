@@ -23,7 +23,7 @@ impl Walk<'_> {
         // WITH RECURSIVE makes every name of the clause visible in all of it, the ones to come too.
         if *recursive {
             for cte in &expressions {
-                let columns = Columns::at_least(names(&cte.aliascolnames).iter().map(ToString::to_string).collect());
+                let columns = Columns::at_least(&names(&cte.aliascolnames))?;
                 self.level().ctes.push(Named { name: cte.ctename.clone(), columns });
             }
         }
@@ -55,7 +55,10 @@ impl Walk<'_> {
             ctecolcollations: _,
         } = cte;
         let mut columns = match ctequery.as_deref().and_then(|query| query.node.as_ref()) {
-            Some(NodeEnum::SelectStmt(select)) => self.select(select)?.renamed(&names(aliascolnames)),
+            Some(NodeEnum::SelectStmt(select)) => {
+                let columns = self.select(select)?;
+                self.renamed(columns, &names(aliascolnames))?
+            }
             Some(other) => {
                 let kind = kind(other, "");
                 return Err(write_denied(&format!("the WITH query {ctename} would run {kind}"), kind.trim())
@@ -67,7 +70,7 @@ impl Walk<'_> {
         if let Some(search) = search_clause {
             let CteSearchClause { search_col_list: _, search_breadth_first: _, search_seq_column, location: _ } =
                 search;
-            columns.push(Some(search_seq_column.clone()));
+            columns.push(Some(search_seq_column))?;
         }
         if let Some(cycle) = cycle_clause {
             let CteCycleClause {
@@ -85,8 +88,8 @@ impl Walk<'_> {
             self.optional(cycle_mark_value.as_deref())?;
             self.optional(cycle_mark_default.as_deref())?;
             self.implied_operator("=", *location)?;
-            columns.push(Some(cycle_mark_column.clone()));
-            columns.push(Some(cycle_path_column.clone()));
+            columns.push(Some(cycle_mark_column))?;
+            columns.push(Some(cycle_path_column))?;
         }
         Ok(columns)
     }
