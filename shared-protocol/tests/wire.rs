@@ -1,5 +1,4 @@
 //! The wire forms, as snapshots: a change here is a change for every client.
-#![expect(clippy::unwrap_used, reason = "in a test, what doesn't hold ends it")]
 
 use serde_json::{Map, Value, json};
 use shared_protocol::catalog::{CatalogPage, Column, Constraint, ForeignKey, Function, Index, Table, TableKind};

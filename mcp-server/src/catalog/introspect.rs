@@ -307,5 +307,6 @@ fn type_name(row: &PgRow) -> TypeName {
         name: row.get("typname"),
         schema: row.get("nspname"),
         is_plain: row.get("is_plain"),
+        is_row_type: row.get("is_row_type"),
     }
 }

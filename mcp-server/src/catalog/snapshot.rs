@@ -37,6 +37,7 @@ pub(super) struct TypeName {
     pub(super) name: String,
     pub(super) schema: String,
     pub(super) is_plain: bool,
+    pub(super) is_row_type: bool,
 }
 
 /// A catalog, never changed: a newer one takes its place whole.
@@ -94,7 +95,11 @@ impl Snapshot {
             fingerprint,
             relations: relations.collect(),
             type_names: types.iter().map(|of| (of.oid, of.name.clone())).collect(),
-            user_types: types.into_iter().filter(|of| of.schema != "pg_catalog").map(user_type).collect(),
+            user_types: types
+                .into_iter()
+                .filter(|of| of.schema != "pg_catalog" && !of.is_row_type)
+                .map(user_type)
+                .collect(),
             user_functions: callables.iter().filter(|of| !of.is_operator).map(|of| of.name.clone()).collect(),
             user_operators: callables.into_iter().filter(|of| of.is_operator).map(|of| of.name).collect(),
             description,

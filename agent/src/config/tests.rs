@@ -1,0 +1,151 @@
+//! Every setting changes something, and every mistake is named.
+
+use super::*;
+
+const KEY: &str = "web:0123456789abcdefghijkl";
+
+/// The settings from these flags and nothing else.
+fn read(flags: &[&str]) -> Result<Config, String> {
+    let source =
+        Source::from_parts(command(), VARIABLES, ["agent"].iter().chain(flags), |_| None).expect("flags are known");
+    Config::from_source(source).map_err(|error| error.to_string())
+}
+
+/// The same with the key that is always needed.
+fn config(flags: &[&str]) -> Config {
+    read(&[&["--ws-api-key", KEY], flags].concat()).expect("settings are right")
+}
+
+#[test]
+fn defaults_stand_where_nothing_is_set() {
+    let config = config(&[]);
+    assert_eq!(config.http.address.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.link.url, "ws://localhost:9001/mcp");
+    assert_eq!(config.link.key.expose_secret(), "0123456789abcdefghijkl");
+    assert_eq!(config.pipeline.max_attempts, 3);
+    assert_eq!(config.http.max_body_bytes, 1_048_576);
+    assert!(matches!(config.translator, TranslatorConfig::Offline));
+}
+
+#[test]
+fn each_setting_changes_the_configuration() {
+    let default = format!("{:?}", config(&["--llm-base-url", "http://localhost:1/v1"]));
+    let check = |flag: &str, value: &str| {
+        let changed = format!("{:?}", config(&["--llm-base-url", "http://localhost:1/v1", flag, value]));
+        assert_ne!(changed, default, "{flag} {value} has no effect");
+    };
+    check("--http-host", "127.0.0.1");
+    check("--http-port", "0");
+    check("--http-allowed-hosts", "agent.example");
+    check("--cors-allow-origins", "https://example.org");
+    check("--agent-api-key", "a:0123456789abcdefghijkl");
+    check("--metrics-public", "true");
+    check("--max-connections", "7");
+    check("--max-message-bytes", "9000");
+    check("--request-timeout-ms", "5000");
+    check("--shutdown-grace-ms", "1");
+    check("--ws-url", "wss://host/mcp");
+    check("--mcp-call-timeout-ms", "5000");
+    check("--max-result-bytes", "70000");
+    check("--catalog-ttl-s", "1");
+    check("--translator", "offline");
+    check("--max-attempts", "1");
+    check("--max-rows", "5");
+    check("--llm-api-key", "sk-secret");
+    check("--llm-model", "m");
+    check("--llm-timeout-ms", "5000");
+    check("--llm-context-tokens", "500");
+    check("--log-format", "json");
+    check("--log-level", "debug");
+    check("--log-level", "warn,agent=trace");
+}
+
+#[test]
+fn the_first_entry_of_the_key_list_is_used() {
+    let first = "x".repeat(22);
+    let config = read(&["--ws-api-key", &format!("one:{first},{KEY}")]).unwrap();
+    assert_eq!(config.link.key.expose_secret(), first);
+}
+
+#[test]
+fn an_empty_value_counts_as_unset() {
+    let config = config(&["--llm-api-key", "", "--translator", " ", "--http-port", ""]);
+    assert!(matches!(config.translator, TranslatorConfig::Offline));
+    assert_eq!(config.http.address.port(), 8080);
+}
+
+#[test]
+fn auto_is_the_model_where_there_is_one() {
+    let llm = |arguments: &[&str]| match config(arguments).translator {
+        TranslatorConfig::Llm(llm) => llm,
+        TranslatorConfig::Offline => panic!("{arguments:?} gave the offline translator"),
+    };
+    let with_key = llm(&["--llm-api-key", "sk-1"]);
+    assert_eq!(with_key.base_url, "https://api.openai.com/v1");
+    let without_key = llm(&["--llm-base-url", "http://localhost:11434/v1/"]);
+    assert!(without_key.key.is_none());
+    assert_eq!(without_key.base_url, "http://localhost:11434/v1");
+}
+
+#[test]
+fn every_problem_is_named_at_once_and_no_secret_is() {
+    let text = read(&[
+        "--http-port",
+        "99999",
+        "--http-host",
+        "nowhere",
+        "--translator",
+        "magic",
+        "--max-attempts",
+        "0",
+        "--agent-api-key",
+        "a:tooshort",
+        "--ws-url",
+        "ws://user:hunter2@host",
+        "--cors-allow-origins",
+        "example.org/",
+        "--log-level",
+        "loud",
+        "--ws-api-key",
+        KEY,
+    ])
+    .expect_err("nothing of it is right");
+    assert!(text.starts_with("8 settings are wrong:"), "{text}");
+    for part in
+        ["HTTP_PORT is \"99999\"", "0 to 65535", "HTTP_HOST", "auto, llm or offline", "MAX_ATTEMPTS", "AGENT_API_KEY"]
+    {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+    assert!(!text.contains("tooshort") && !text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn a_missing_key_or_model_is_said() {
+    let problems = read(&["--translator", "llm"]).unwrap_err();
+    assert!(problems.contains("WS_API_KEY is missing"), "{problems}");
+    assert!(problems.contains("LLM_API_KEY, LLM_BASE_URL"), "{problems}");
+}
+
+#[test]
+fn secrets_do_not_print() {
+    let printed =
+        format!("{:?}", config(&["--llm-api-key", "sk-secret", "--agent-api-key", "a:0123456789abcdefghijkl"]));
+    assert!(!printed.contains("sk-secret") && !printed.contains("0123456789"), "{printed}");
+}
+
+#[test]
+fn every_variable_stands_in_the_example_with_its_default() {
+    let example = include_str!("../../../.env.example");
+    for variable in VARIABLES {
+        let line = example
+            .lines()
+            .map(|line| line.trim_start_matches('#'))
+            .find_map(|line| line.strip_prefix(variable.name)?.strip_prefix('='));
+        let shown = line.unwrap_or_else(|| panic!("{} is missing", variable.name));
+        assert!(
+            variable.default.is_empty() || shown == variable.default,
+            "{}: {shown:?} is not the default",
+            variable.name
+        );
+    }
+}

@@ -1,0 +1,1 @@
+//! Benches of the small pieces; see `benches/`. Run them with `make bench`.
