@@ -9,7 +9,23 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::settings::Source;
+use crate::settings::{Source, Variable};
+
+/// LOG_FORMAT, for a program's table.
+pub const FORMAT: Variable = Variable::plain(
+    "LOG_FORMAT",
+    "",
+    "text or json",
+    "Form of the log on stderr; text on a terminal, else json, unless given",
+);
+
+/// LOG_LEVEL, for a program's table.
+pub const LEVEL: Variable = Variable::plain(
+    "LOG_LEVEL",
+    "info",
+    "error, warn, info, debug or trace, or directives such as info,agent=debug",
+    "What is logged",
+);
 
 /// What is logged, and how.
 #[derive(Debug, Clone)]
@@ -32,10 +48,10 @@ pub enum LogFormat {
 impl LogConfig {
     /// The settings LOG_FORMAT and LOG_LEVEL.
     pub fn read(source: &mut Source) -> Self {
-        let format = source.choice("LOG_FORMAT", &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
-        let directives = source.text("LOG_LEVEL").unwrap_or_default();
+        let format = source.choice(FORMAT.name, &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
+        let directives = source.text(LEVEL.name).unwrap_or_default();
         if !directives.split(',').all(is_directive) {
-            source.reject("LOG_LEVEL");
+            source.reject(LEVEL.name);
         }
         Self { format, directives }
     }

@@ -74,16 +74,6 @@ pub const VARIABLES: &[Variable] = &[
     Variable::plain("LLM_MODEL", "gpt-5-mini", "a model's name", "Model to ask for"),
     Variable::plain("LLM_TIMEOUT_MS", "60000", "1000 to 3600000", "Time for one answer of the model, in milliseconds"),
     Variable::plain("LLM_CONTEXT_TOKENS", "8000", "200 to 1000000", "Tokens that the schema may take"),
-    Variable::plain(
-        "LOG_FORMAT",
-        "",
-        "text or json",
-        "Form of the log on stderr; text on a terminal, else json, unless given",
-    ),
-    Variable::plain(
-        "LOG_LEVEL",
-        "info",
-        "error, warn, info, debug or trace, or directives such as info,agent=debug",
-        "What is logged",
-    ),
+    daemon::log::FORMAT,
+    daemon::log::LEVEL,
 ];

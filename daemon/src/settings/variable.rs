@@ -35,3 +35,20 @@ impl Variable {
             .help(format!("{} ({}){default} [env: {}]", self.help, self.accepts, self.name))
     }
 }
+
+/// What `example`, a file of `NAME=default` lines that may be commented out, says differently from the table: nothing, one
+/// hopes.
+pub fn differences_from_example(variables: &[Variable], example: &str) -> Vec<String> {
+    let given = |name: &str| {
+        let lines = example.lines().map(|line| line.trim_start_matches('#'));
+        lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix('=')).next()
+    };
+    let difference = |variable: &Variable| match given(variable.name) {
+        None => Some(format!("{} is missing", variable.name)),
+        Some(shown) if !variable.default.is_empty() && shown != variable.default => {
+            Some(format!("{} is {shown:?}; its default is {:?}", variable.name, variable.default))
+        }
+        Some(_) => None,
+    };
+    variables.iter().filter_map(difference).collect()
+}

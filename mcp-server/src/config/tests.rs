@@ -1,3 +1,4 @@
+use daemon::settings::differences_from_example;
 use sqlx::postgres::PgSslMode;
 
 use super::*;
@@ -90,17 +91,6 @@ fn all_problems_come_at_once_and_secrets_stay_secret() {
 
 #[test]
 fn every_variable_stands_in_the_example_with_its_default() {
-    let example = include_str!("../../../.env.example");
-    for variable in VARIABLES {
-        let line = example
-            .lines()
-            .map(|line| line.trim_start_matches('#'))
-            .find_map(|line| line.strip_prefix(variable.name)?.strip_prefix('='));
-        let shown = line.unwrap_or_else(|| panic!("{} is missing", variable.name));
-        assert!(
-            variable.default.is_empty() || shown == variable.default,
-            "{}: {shown:?} is not the default",
-            variable.name
-        );
-    }
+    let differences = differences_from_example(VARIABLES, include_str!("../../../.env.example"));
+    assert!(differences.is_empty(), "{differences:?}");
 }

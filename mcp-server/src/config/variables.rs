@@ -96,16 +96,6 @@ pub const VARIABLES: &[Variable] = &[
         "0 to 600000",
         "Time that running calls have after SIGTERM, in milliseconds",
     ),
-    Variable::plain(
-        "LOG_FORMAT",
-        "",
-        "text or json",
-        "Form of the log on stderr; text on a terminal, else json, unless given",
-    ),
-    Variable::plain(
-        "LOG_LEVEL",
-        "info",
-        "error, warn, info, debug or trace, or directives such as info,mcp_server=debug",
-        "What is logged",
-    ),
+    daemon::log::FORMAT,
+    daemon::log::LEVEL,
 ];

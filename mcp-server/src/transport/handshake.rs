@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// A request that asks, correctly, to become a WebSocket.
 #[derive(Debug)]
-pub struct Upgrade {
+pub(super) struct Upgrade {
     accept: HeaderValue,
     offers_subprotocol: bool,
     on_upgrade: OnUpgrade,
@@ -21,7 +21,7 @@ pub struct Upgrade {
 
 /// What is wrong with a handshake.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
+pub(super) enum Invalid {
     /// It doesn't ask for one.
     #[error("this path speaks WebSocket")]
     NoUpgrade,
@@ -35,7 +35,7 @@ pub enum Invalid {
 
 impl Invalid {
     /// The HTTP status that says so.
-    pub fn status(&self) -> StatusCode {
+    pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::NoUpgrade | Self::Version => StatusCode::UPGRADE_REQUIRED,
             Self::Key => StatusCode::BAD_REQUEST,
@@ -48,7 +48,7 @@ impl Upgrade {
     ///
     /// # Errors
     /// [`Invalid`] says what is wrong with it.
-    pub fn of(mut request: Request) -> Result<Self, Invalid> {
+    pub(super) fn of(mut request: Request) -> Result<Self, Invalid> {
         let headers = request.headers();
         if !lists(headers, &CONNECTION, "upgrade") || !lists(headers, &UPGRADE, "websocket") {
             return Err(Invalid::NoUpgrade);
@@ -64,7 +64,7 @@ impl Upgrade {
     }
 
     /// The answer that says yes. The subprotocol is echoed only when it was offered.
-    pub fn response(&self) -> Response {
+    pub(super) fn response(&self) -> Response {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();

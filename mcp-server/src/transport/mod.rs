@@ -9,5 +9,4 @@ mod websocket;
 
 pub use self::gate::Gate;
 pub use self::http::router;
-pub use handshake::Upgrade;
 pub use in_flight::MAX_IN_FLIGHT;

@@ -123,7 +123,14 @@ impl<'a> Findings<'a> {
             let token = &self.tokens[*index];
             token.kind == TokenKind::Word && (!token.is_capitalised() || *index == 0 || self.title_case)
         };
-        (0..self.tokens.len()).filter(is_word).filter(|&i| !covered(i)).map(|i| self.tokens[i].text.clone()).collect()
+        let mut unknown: Vec<String> = Vec::new();
+        for index in (0..self.tokens.len()).filter(is_word) {
+            let word = &self.tokens[index].text;
+            if !covered(index) && !unknown.contains(word) {
+                unknown.push(word.clone());
+            }
+        }
+        unknown
     }
 
     /// The question as terms of this scope: the longest phrase first, from left to right.

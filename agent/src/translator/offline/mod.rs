@@ -67,6 +67,11 @@ impl Translator for Offline {
         "offline".into()
     }
 
+    /// The same question gives the same statement.
+    fn learns_from_feedback(&self) -> bool {
+        false
+    }
+
     async fn translate(&self, request: &TranslationRequest<'_>) -> Result<Candidate, TranslateError> {
         translate(request).map_err(TranslateError::Abstained)
     }
@@ -156,7 +161,8 @@ fn not_understood(findings: &Findings<'_>, nearest: Option<(Stuck, Vec<Term>)>) 
     if let Some((stuck, terms)) = nearest {
         let word = terms.get(stuck.at).map(|term| term.text.clone()).unwrap_or_default();
         // A word that means nothing at all says more than where the reading ended.
-        if unexplained.is_empty() {
+        if unexplained.iter().all(|unknown| *unknown == word) {
+            unexplained.clear();
             unexplained.extend(Some(word).filter(|word| word.contains(char::is_alphanumeric)));
             reason = stuck.reason;
         }
