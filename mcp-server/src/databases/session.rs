@@ -1,5 +1,6 @@
 //! One connection with its pins, and the way to stop what runs on it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
@@ -78,7 +79,11 @@ impl Session {
 
 /// Stops running statements over a connection of its own, kept open: sqlx has no cancel of its own.
 #[derive(Debug)]
-pub struct Canceller {
+pub struct Canceller(Arc<Control>);
+
+/// The connection, and how to open it.
+#[derive(Debug)]
+struct Control {
     options: PgConnectOptions,
     connection: Mutex<Option<PgConnection>>,
 }
@@ -92,19 +97,22 @@ pub enum CancelError {
     /// It took over a second.
     #[error("the cancel took over a second")]
     TimedOut,
+    /// Its task ended early.
+    #[error("the cancel was given up")]
+    GivenUp(#[from] tokio::task::JoinError),
 }
 
 impl Canceller {
     pub(super) fn new(options: PgConnectOptions) -> Self {
-        Self { options, connection: Mutex::new(None) }
+        Self(Arc::new(Control { options, connection: Mutex::new(None) }))
     }
 
     /// Opens its connection, where it isn't open: later, when it is needed, all of the role's connections may be taken.
     pub async fn open(&self) {
-        let mut kept = self.connection.lock().await;
+        let mut kept = self.0.connection.lock().await;
         if kept.is_none() {
             // Without it a cancel tries again, and says why where it can't.
-            *kept = tokio::time::timeout(CANCEL_LIMIT, self.options.connect()).await.ok().and_then(Result::ok);
+            *kept = tokio::time::timeout(CANCEL_LIMIT, self.0.options.connect()).await.ok().and_then(Result::ok);
         }
     }
 
@@ -132,7 +140,16 @@ impl Canceller {
         self.ask("SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity AS a WHERE a.pid = $1)", pid).await
     }
 
-    /// One yes or no about a backend. The second begins once the connection is free: waiting for others is not its fault.
+    /// One yes or no about a backend, in a task of its own: a caller that is no longer polled, because its own caller is busy
+    /// stopping it, must not be the one that holds the connection's lock.
+    async fn ask(&self, question: &'static str, pid: i32) -> Result<bool, CancelError> {
+        let control = Arc::clone(&self.0);
+        tokio::spawn(async move { control.ask(question, pid).await }).await?
+    }
+}
+
+impl Control {
+    /// The second begins once the connection is free: waiting for others is not its fault, and each of them has a second.
     async fn ask(&self, question: &'static str, pid: i32) -> Result<bool, CancelError> {
         let mut kept = self.connection.lock().await;
         let answer = async {

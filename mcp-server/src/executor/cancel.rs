@@ -88,10 +88,17 @@ impl Stop {
 pub(super) async fn settle<T>(canceller: &Canceller, pid: i32, end: impl Future<Output = T>) -> bool {
     let mut end = pin!(end);
     for pause in PAUSES {
-        if let Err(error) = canceller.cancel(pid).await {
+        let mut cancel = pin!(canceller.cancel(pid));
+        // Both at once: what is being ended may itself wait for a cancel of its own.
+        let (sent, has_ended) = tokio::select! {
+            sent = &mut cancel => (sent, false),
+            // The cancel is waited for all the same: it must not reach the backend's next statement.
+            _ = &mut end => (cancel.await, true),
+        };
+        if let Err(error) = sent {
             warn!(pid, error = &error as &dyn std::error::Error, "a cancel of backend {pid} failed");
         }
-        if tokio::time::timeout(pause, &mut end).await.is_ok() {
+        if has_ended || tokio::time::timeout(pause, &mut end).await.is_ok() {
             return true;
         }
     }

@@ -82,3 +82,25 @@ async fn a_cancel_is_not_lost_whenever_it_comes() {
     until("all statements end", async || !runs("cancelled_at_any_time").await).await;
     assert_eq!(client.rows("SELECT 1 AS one", json!([])).await.row_count, 1);
 }
+
+#[tokio::test]
+async fn a_cancel_while_a_cap_is_cutting_blocks_nobody() {
+    let server = crate::shop_server_with(&[("POOL_SIZE", "2")]).await;
+    let mut client = Client::open(&server).await;
+    // The cap cancels the statement, and then its caller does.
+    let arguments = json!({ "query": "SELECT a.id FROM order_items a, order_items b", "maxRows": 2 });
+    for moment in 0..100 {
+        let id = client.start("tools/call", json!({ "name": "run_sql", "arguments": arguments })).await;
+        tokio::time::sleep(std::time::Duration::from_micros(moment * 150)).await;
+        client
+            .send(
+                &json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": id } })
+                    .to_string(),
+            )
+            .await;
+    }
+    let rows = client.rows("SELECT a.id FROM users a, users b LIMIT 1", json!([])).await;
+    assert_eq!(rows.row_count, 1);
+    let (content, is_error) = client.run(arguments).await;
+    assert!(!is_error, "{content}");
+}

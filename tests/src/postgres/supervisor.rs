@@ -8,7 +8,6 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -29,7 +28,7 @@ pub(super) struct Supervisor {
     /// Taken on drop: its end of the pipe is what keeps the cluster alive.
     commands: Option<ChildStdin>,
     steps: Receiver<String>,
-    errors: Arc<Mutex<String>>,
+    errors: Receiver<String>,
     port: u16,
 }
 
@@ -68,7 +67,7 @@ impl Supervisor {
 
         let commands = child.stdin.take();
         let steps = lines(child.stdout.take().context("no output from the shell")?);
-        let errors = collected(child.stderr.take().context("no errors from the shell")?);
+        let errors = lines(child.stderr.take().context("no errors from the shell")?);
         let mut supervisor = Self { child, commands, steps, errors, port };
         supervisor.say(password, "started").context("start PostgreSQL")?;
         Ok(supervisor)
@@ -92,11 +91,18 @@ impl Supervisor {
         let sent = writeln!(commands, "{line}");
         match self.steps.recv_timeout(PATIENCE) {
             Ok(step) if step == expected && sent.is_ok() => Ok(()),
-            _ => {
-                let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
-                bail!("it didn't come to be \"{expected}\": {}", errors.trim());
-            }
+            _ => bail!("it didn't come to be \"{expected}\": {}", self.last_words()),
         }
+    }
+
+    /// Ends the cluster and gives all that it complained of.
+    fn last_words(&mut self) -> String {
+        drop(self.commands.take());
+        let mut complaints = Vec::new();
+        while let Ok(line) = self.errors.recv_timeout(PATIENCE) {
+            complaints.push(line);
+        }
+        complaints.join("\n")
     }
 }
 
@@ -124,20 +130,6 @@ fn lines(source: impl Read + Send + 'static) -> Receiver<String> {
         }
     });
     receiver
-}
-
-/// All the text that has come so far.
-fn collected(source: impl Read + Send + 'static) -> Arc<Mutex<String>> {
-    let text = Arc::new(Mutex::new(String::new()));
-    let writer = Arc::clone(&text);
-    std::thread::spawn(move || {
-        for line in BufReader::new(source).lines().map_while(Result::ok) {
-            let mut text = writer.lock().unwrap_or_else(PoisonError::into_inner);
-            text.push_str(&line);
-            text.push('\n');
-        }
-    });
-    text
 }
 
 /// A new file belongs to the user that this process acts as.
