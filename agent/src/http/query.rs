@@ -19,6 +19,9 @@ use crate::pipeline::{Pipeline, Question};
 /// Longest question, in bytes.
 const MAX_QUESTION_BYTES: usize = 4096;
 
+/// Longest name of a database, in bytes; PostgreSQL's own names have 63.
+const MAX_DATABASE_BYTES: usize = 128;
+
 /// Rows fetched where the caller names no number.
 const DEFAULT_MAX_ROWS: u64 = 100;
 
@@ -88,9 +91,15 @@ fn parse(body: &[u8], most_rows: u64, request_id: String, deadline: Instant) -> 
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "QUESTION_TOO_LONG", detail)
             .suggest("Ask for one thing at a time."));
     }
+    let database = self::text(&fields, "database")?;
+    if database.is_some_and(|name| name.len() > MAX_DATABASE_BYTES) {
+        let detail = format!("The field \"database\" has more than {MAX_DATABASE_BYTES} bytes.");
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "INVALID_FIELD", detail)
+            .suggest("Leave it out, or give a database's name."));
+    }
     Ok(Question {
         text: text.to_owned(),
-        database: self::text(&fields, "database")?.map(str::to_owned),
+        database: database.map(str::to_owned),
         max_rows: rows(&fields, most_rows)?,
         explain: flag(&fields, "explain")?,
         request_id,
