@@ -74,6 +74,9 @@ impl Reader<'_> {
             return self.counted_groups(entity);
         }
         plan.distinct = self.draft.distinct;
+        if let Some(column) = self.draft.listed {
+            plan.distinct |= self.draft.columns == [column] && !self.picks_rows(entity);
+        }
         if plan.distinct && self.draft.columns.is_empty() {
             plan.distinct = false;
         }

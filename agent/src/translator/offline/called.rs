@@ -12,7 +12,6 @@ use super::words::{singular, split_identifier};
 impl Reader<'_> {
     /// `in Berlin`, `from France`, `in 2024`; otherwise only a preposition.
     pub(super) fn place(&mut self) -> Result<(), Stuck> {
-        let preposition = self.terms[self.at].text.to_lowercase();
         self.at += 1;
         while self.terms.get(self.at).is_some_and(|t| t.role == Some(Role::Filler)) {
             self.at += 1;
@@ -28,7 +27,7 @@ impl Reader<'_> {
             return self.loose_name();
         }
         let kind = places::kind_of_name(&name);
-        let Some(column) = self.place_column(kind, preposition == "in") else {
+        let Some(column) = self.place_column(kind) else {
             return self.stuck_because(format!("no column says what '{name}' is"));
         };
         if !self.equality(column, false)? {
@@ -41,9 +40,11 @@ impl Reader<'_> {
     }
 
     /// The only column that holds places of this kind: in the table in focus, else in the other.
-    fn place_column(&self, kind: PlaceKind, anywhere: bool) -> Option<ColumnRef> {
+    ///
+    /// What is a city only because it is capitalised may be anything else, so it never leads to the other table.
+    fn place_column(&self, kind: PlaceKind) -> Option<ColumnRef> {
         let near = self.draft.focus.or(self.draft.entity);
-        let far = self.scope.tables().filter(|_| anywhere || kind != PlaceKind::City);
+        let far = self.scope.tables().filter(|_| kind != PlaceKind::City);
         for table in near.into_iter().chain(far) {
             let holds = |c: &ColumnRef| {
                 let words = columns::own_words(self.schema.table(table), self.schema.column(*c));
@@ -55,6 +56,9 @@ impl Reader<'_> {
                 [only] => return Some(*only),
                 _ => return None,
             }
+        }
+        if kind == PlaceKind::City {
+            return None;
         }
         // A table of such places is called by its naming column: countries for "in France".
         let of_places = |table: &usize| {

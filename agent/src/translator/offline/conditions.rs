@@ -24,7 +24,19 @@ impl Reader<'_> {
         if self.role_here() == Some(Role::Of) && compares(self.terms.get(self.at + 1)) {
             self.at += 1;
         }
+        if self.missing(column)? {
+            return Ok(true);
+        }
         let is_time = self.schema.family(column).is_time();
+        // "suppliers since 2020", where `since` is the column, compares as the word does.
+        if is_time && self.at == start + 1 && self.period_here().is_some() {
+            let last_word = self.terms[start].text.rsplit([' ', '_']).next().unwrap_or_default().to_lowercase();
+            match lexicon::role(&last_word) {
+                Some(Role::Compare(comparison)) => return self.compare(column, comparison),
+                Some(Role::Place) if last_word == "from" => return self.stuck(),
+                _ => {}
+            }
+        }
         let read = match self.role_here() {
             Some(Role::Compare(comparison) | Role::CompareQuality(comparison, _)) => {
                 self.at += 1;
@@ -49,6 +61,25 @@ impl Reader<'_> {
             self.at = start;
         }
         Ok(read)
+    }
+
+    /// `is null`, `is not empty`: the value isn't there, or is. In quotes the word would be a value.
+    fn missing(&mut self, column: ColumnRef) -> Result<bool, Stuck> {
+        let says_so = self.terms.get(self.at).is_some_and(|term| {
+            term.meanings.is_empty()
+                && !matches!(term.literal, Some(Literal::Quoted(_)))
+                && matches!(term.text.to_lowercase().as_str(), "null" | "empty" | "missing")
+        });
+        if says_so {
+            let definition = self.schema.column(column);
+            if !definition.is_nullable {
+                return self.stuck_because(format!("{} is never missing", definition.name));
+            }
+            let is_missing = !std::mem::take(&mut self.negated);
+            self.draft.filters.push(Filter::Missing(column, is_missing));
+            self.at += 1;
+        }
+        Ok(says_so)
     }
 
     fn compare(&mut self, column: ColumnRef, comparison: Comparison) -> Result<bool, Stuck> {
@@ -85,7 +116,7 @@ impl Reader<'_> {
         }
         self.at += 1;
         let Some(high) = self.operand(column, true)? else { return self.stuck() };
-        self.draft.filters.push(Filter::Between(column, low, high));
+        self.draft.filters.push(in_bounds(column, low, high));
         Ok(true)
     }
 
@@ -187,7 +218,7 @@ impl Reader<'_> {
             let (Some(low), Some(high)) = (self.number_for(column, &low)?, self.number_for(column, &high)?) else {
                 return self.stuck();
             };
-            self.draft.filters.push(Filter::Between(column, low, high));
+            self.draft.filters.push(in_bounds(column, low, high));
             self.note(&evidence);
             self.at += 4;
             return Ok(());
@@ -391,4 +422,10 @@ impl Reader<'_> {
         }
         stuck
     }
+}
+
+/// Between the two, the lower first: SQL finds nothing between 20 and 10.
+fn in_bounds(column: ColumnRef, low: Operand, high: Operand) -> Filter {
+    let size = |bound: &Operand| bound.words().parse::<f64>().ok();
+    if size(&low) > size(&high) { Filter::Between(column, high, low) } else { Filter::Between(column, low, high) }
 }

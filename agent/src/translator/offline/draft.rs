@@ -80,6 +80,8 @@ pub(super) struct Draft {
     pub(super) distinct: bool,
     pub(super) columns: Vec<ColumnRef>,
     pub(super) everything: bool,
+    /// A shown column whose different values are asked for: "what statuses".
+    pub(super) listed: Option<ColumnRef>,
     /// A shown column whose name is also a figure's, like `total`.
     pub(super) ambiguous_figure: Option<(Aggregate, ColumnRef)>,
     pub(super) measures: Vec<Measure>,

@@ -44,6 +44,22 @@ pub(super) fn kind_of_name(name: &str) -> PlaceKind {
     }
 }
 
+/// The name of a known country or continent as it is usually written, whatever case `name` is in.
+pub(super) fn title_case(name: &str) -> Option<String> {
+    if kind_of_name(name) == PlaceKind::City {
+        return None;
+    }
+    let lower = name.to_lowercase();
+    let titled = lower.split(' ').map(|word| {
+        let mut characters = word.chars();
+        match characters.next() {
+            Some(first) if !matches!(word, "and" | "of") => first.to_uppercase().chain(characters).collect(),
+            _ => word.to_string(),
+        }
+    });
+    Some(titled.collect::<Vec<String>>().join(" "))
+}
+
 /// The kind of place that a column of these words holds.
 pub(super) fn kind_of_column(words: &[String]) -> Option<PlaceKind> {
     words.iter().find_map(|word| match word.as_str() {

@@ -1,9 +1,10 @@
 //! Terms read from left to right into a draft of what the question asks; the first term that has no place ends the reading.
 
-use super::columns::Family;
+use super::columns::{self, Family};
 use super::draft::{Connection, Draft, Pending, Rank, Stuck};
 use super::evidence::{Evidence, Literal, Meaning, Term};
 use super::lexicon::{self, Aggregate, Direction, Role};
+use super::places;
 use super::plan::{Measure, Plan};
 use super::scope::{ColumnRef, Schema, Scope};
 use super::words::{is_plural as is_plural_noun, split_identifier, stem};
@@ -312,6 +313,9 @@ impl<'a> Reader<'a> {
         if !self.draft.columns.contains(&column) {
             self.draft.columns.push(column);
         }
+        if self.lists_values(column) {
+            self.draft.listed = Some(column);
+        }
         // "total amount" may be a column, or the sum of amounts.
         let first_word = self.terms[self.at].text.split(' ').next().unwrap_or_default().to_lowercase();
         if let (Some(Role::Aggregate(aggregate)), true) =
@@ -322,6 +326,27 @@ impl<'a> Reader<'a> {
         self.selecting = true;
         self.at += 1;
         Ok(())
+    }
+
+    /// Whether the current term asks for the different values of `column`: "what carriers", "countries of users".
+    fn lists_values(&self, column: ColumnRef) -> bool {
+        let (table, definition) = (self.schema.table(column.table), self.schema.column(column));
+        let is_value = self.schema.family(column) == Family::Text || definition.enum_values.is_some();
+        let identifies = definition.is_primary_key || definition.is_unique;
+        if !is_value || identifies || self.schema.naming(column.table).contains(&column) {
+            return false;
+        }
+        let table_words = split_identifier(&table.table_name);
+        let of_table = |word: &String| table_words.iter().any(|t| stem(t) == stem(word));
+        let is_plural =
+            split_identifier(&self.terms[self.at].text).iter().any(|word| !of_table(word) && is_plural_noun(word));
+        let asked = self
+            .at
+            .checked_sub(1)
+            .is_some_and(|before| matches!(self.terms[before].text.to_lowercase().as_str(), "what" | "which"));
+        let few = columns::labels(table, definition).is_some()
+            || places::kind_of_column(&columns::own_words(table, definition)).is_some();
+        is_plural && (asked || few)
     }
 
     /// `created`, `placed`: rows come to be so; only a time, a table or the end may follow.

@@ -2,10 +2,10 @@
 
 use super::columns::{self, Family};
 use super::dates::{self, Period};
-use super::draft::Stuck;
+use super::draft::{Connection, Stuck};
 use super::evidence::Literal;
 use super::lexicon::{Comparison, Role};
-use super::plan::Filter;
+use super::plan::{Filter, Operand};
 use super::reader::Reader;
 use super::scope::ColumnRef;
 use super::words::split_identifier;
@@ -20,6 +20,7 @@ impl Reader<'_> {
         self.at += 1;
         let Some(last) = self.period_here() else { return self.stuck() };
         self.at += 1;
+        let (first, last) = if last.from < first.from { (last, first) } else { (first, last) };
         self.note_clock(&first);
         self.draft.filters.push(Filter::During(column, Some(first.from), Some(last.until)));
         Ok(())
@@ -45,10 +46,46 @@ impl Reader<'_> {
     /// The creation time of the entity, or of the table in focus where its creation was spoken of.
     pub(super) fn time_column(&self) -> Result<Option<ColumnRef>, Stuck> {
         // "orders of users in 2024" asks when orders were made; "of users who joined in 2024" when users did.
-        let joined = if self.creation_named { self.draft.focus } else { None };
+        // "users with orders in 2024" and "without orders in 2024" ask for the orders of that year.
+        let grouped = matches!(self.draft.connection, Some(Connection::Having | Connection::Lacking));
+        let joined = if self.creation_named || grouped { self.draft.focus } else { None };
         let tables = [joined, self.draft.entity, self.draft.focus, Some(self.scope.first)];
         let Some(table) = tables.into_iter().flatten().next() else { return self.stuck() };
+        if !self.creation_named
+            && let Some(column) = self.time_of_label(table)?
+        {
+            return Ok(Some(column));
+        }
         Ok(columns::creation_time(self.schema.table(table)).map(|column| ColumnRef { table, column }))
+    }
+
+    /// The time column that a label read before speaks of: `delivered_at` after "delivered".
+    fn time_of_label(&self, table: usize) -> Result<Option<ColumnRef>, Stuck> {
+        let time_of = |label: &Operand| {
+            let label = split_identifier(&label.words());
+            let times = self.schema.columns_of(table).filter(|c| self.schema.family(*c).is_time());
+            let tells = |c: &ColumnRef| {
+                let words = split_identifier(&self.schema.column(*c).name);
+                words.split_last().is_some_and(|(_, event)| event == label)
+            };
+            times.into_iter().find(tells)
+        };
+        for filter in self.draft.filters.iter().filter(|filter| filter.column().table == table) {
+            match filter {
+                Filter::Compare(_, Comparison::Equal, label) => {
+                    if let Some(column) = time_of(label) {
+                        return Ok(Some(column));
+                    }
+                }
+                // Of several events, or of none, the time could be that of any.
+                Filter::Compare(_, _, label) if time_of(label).is_some() => return self.stuck(),
+                Filter::Among(_, _, labels) if labels.iter().any(|label| time_of(label).is_some()) => {
+                    return self.stuck();
+                }
+                _ => {}
+            }
+        }
+        Ok(None)
     }
 
     /// An integer column that holds a year, where the table has no time of its own.

@@ -3,6 +3,8 @@
 use super::columns::{self, Family};
 use super::draft::Stuck;
 use super::evidence::{Literal, Meaning};
+use super::lexicon::Role;
+use super::places;
 use super::plan::Operand;
 use super::reader::Reader;
 use super::scope::ColumnRef;
@@ -61,12 +63,36 @@ impl Reader<'_> {
                 None => self.stuck_because(format!("{} is one of {}", definition.name, labels.join(", "))),
             };
         }
+        let text = &self.as_stored(text)?;
         let family = self.schema.family(column);
         let too_long = columns::max_length(definition).is_some_and(|most| text.chars().count() > most);
         if too_long || !matches!(family, Family::Text | Family::Uuid) {
             return self
                 .stuck_because(format!("{} can't be '{text}': it is {}", definition.name, definition.data_type));
         }
-        Ok(Operand::new(text))
+        Ok(Operand::new(text.as_str()))
+    }
+
+    /// The current term's text in the case in which it is likely to be stored: "GERMANY" as "Germany".
+    fn as_stored(&self, text: &str) -> Result<String, Stuck> {
+        let unquoted = matches!(
+            self.terms.get(self.at).and_then(|t| t.literal.as_ref()),
+            Some(Literal::Name(_) | Literal::Word(_))
+        );
+        let lower_case = |text: &str| text.chars().any(char::is_lowercase);
+        // Short ones like "USA" and those with digits are codes.
+        let shouted =
+            text.chars().count() > 3 && !lower_case(text) && text.chars().all(|c| c.is_uppercase() || c == ' ');
+        if !unquoted || !shouted {
+            return Ok(text.to_string());
+        }
+        if let Some(known) = places::title_case(text) {
+            return Ok(known);
+        }
+        let all_shouted = self.terms.iter().all(|term| !lower_case(&term.text));
+        if all_shouted || self.role_before(self.at) == Some(Role::Place) {
+            return self.stuck_because(format!("in which case '{text}' is stored is not clear; quote it as it is"));
+        }
+        Ok(text.to_string())
     }
 }

@@ -143,6 +143,72 @@ fn filters_by_time() {
 }
 
 #[test]
+fn puts_a_time_where_the_words_put_it() {
+    check(
+        "how many users with orders in 2023",
+        "SELECT count(*) AS users_count FROM users WHERE EXISTS (SELECT 1 FROM orders WHERE orders.user_id = users.id \
+         AND orders.created_at >= $1 AND orders.created_at < $2)",
+        json!(["2023-01-01", "2024-01-01"]),
+    );
+    check(
+        "how many products without reviews in 2023",
+        "SELECT count(*) AS products_count FROM products WHERE NOT EXISTS (SELECT 1 FROM reviews \
+         WHERE reviews.product_id = products.id AND reviews.created_at >= $1 AND reviews.created_at < $2)",
+        json!(["2023-01-01", "2024-01-01"]),
+    );
+}
+
+#[test]
+fn reads_what_is_missing_and_bounds_in_either_order() {
+    let users = "SELECT count(*) AS users_count FROM users WHERE";
+    check("how many users whose phone is null", &format!("{users} phone IS NULL"), json!([]));
+    check("how many users whose phone is not empty", &format!("{users} phone IS NOT NULL"), json!([]));
+    check("how many users whose phone is 'null'", &format!("{users} phone = $1"), json!(["null"]));
+    let products = "SELECT count(*) AS products_count FROM products WHERE stock_qty BETWEEN $1 AND $2";
+    check("how many products with stock quantity between 20 and 10", products, json!([10, 20]));
+}
+
+#[test]
+fn lists_different_values() {
+    check("what statuses do orders have", "SELECT DISTINCT status FROM orders", json!([]));
+    check("list countries of users", "SELECT DISTINCT country FROM users", json!([]));
+}
+
+#[test]
+fn reads_events_and_places_of_shipments() {
+    let suppliers = table("suppliers", "")
+        .key("id", "bigint")
+        .column("name", "text", false)
+        .column("city", "text", false)
+        .column("country", "text", false)
+        .column("since", "date", false);
+    let shipments = table("shipments", "")
+        .key("id", "bigint")
+        .column("supplier_id", "bigint", false)
+        .column("carrier", "text", false)
+        .column("status", "text", false)
+        .labels(&["sent", "delivered"])
+        .column("delivered_at", "timestamp with time zone", true)
+        .column("created_at", "timestamp with time zone", false)
+        .refers("supplier_id", "suppliers");
+    let context = context(vec![shipments.0, suppliers.0]);
+    let check = |question: &str, ending: &str, params: Value| {
+        let answer = ask(&context, question).unwrap_or_else(|no| panic!("{question}: {}", no.reason));
+        assert!(answer.sql.ends_with(ending), "{question}: {}", answer.sql);
+        assert_eq!(Value::from(answer.params), params, "{question}");
+    };
+    let delivered = "WHERE status = $1 AND delivered_at >= $2 AND delivered_at < $3";
+    check("shipments delivered in 2023", delivered, json!(["delivered", "2023-01-01", "2024-01-01"]));
+    check("delivered shipments in 2023", delivered, json!(["delivered", "2023-01-01", "2024-01-01"]));
+    check("suppliers since 2020", "WHERE since >= $1", json!(["2020-01-01"]));
+    check("what carriers are there", "SELECT DISTINCT carrier FROM shipments", json!([]));
+    check("SUPPLIERS FROM GERMANY", "WHERE country = $1", json!(["Germany"]));
+    for question in ["shipments in Coffee and Games", "SUPPLIERS FROM BERLIN"] {
+        assert!(ask(&context, question).is_err(), "{question}");
+    }
+}
+
+#[test]
 fn groups() {
     check("orders per status", "SELECT status, count(*) AS orders_count FROM orders GROUP BY status", json!([]));
     check(
