@@ -91,6 +91,8 @@ pub(super) async fn settle<T>(canceller: &Canceller, pid: i32, end: impl Future<
         let mut cancel = pin!(canceller.cancel(pid));
         // Both at once: what is being ended may itself wait for a cancel of its own.
         let (sent, has_ended) = tokio::select! {
+            // First of all the cancel goes out: until it has come, rows may keep the other one busy.
+            biased;
             sent = &mut cancel => (sent, false),
             // The cancel is waited for all the same: it must not reach the backend's next statement.
             _ = &mut end => (cancel.await, true),

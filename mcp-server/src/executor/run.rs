@@ -11,6 +11,7 @@ use sql_guard::{CheckedQuery, WrappedColumn};
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArguments, PgRow, PgStatement};
 use sqlx::{AssertSqlSafe, Column, Connection, Either, Executor as _, SqlSafeStr, SqlStr, Statement};
+use tokio::task::consume_budget;
 
 use super::cancel::{Stop, settle};
 use super::encode::{Decoder, RowEncoder, unique_names};
@@ -159,6 +160,8 @@ impl Job {
             let mut rows = sqlx::query_with(sql, arguments).fetch(session.connection());
             let end = loop {
                 let Some(row) = rows.next().await else { break End::Complete };
+                // Rows that are there already would otherwise keep the clock and the caller's cancel from being looked at.
+                consume_budget().await;
                 match page.take(&row.map_err(ExecuteError::from_sqlx)?) {
                     Ok(true) => {}
                     Ok(false) => break End::Cut,
@@ -169,7 +172,12 @@ impl Job {
                 End::Complete => true,
                 // The end, or the error that the cancel gives: sqlx reads on to the end of the answer before the next use.
                 _ => {
-                    settle(self.database.canceller(), pid, async { while let Some(Ok(_)) = rows.next().await {} }).await
+                    let rest = async {
+                        while let Some(Ok(_)) = rows.next().await {
+                            consume_budget().await;
+                        }
+                    };
+                    settle(self.database.canceller(), pid, rest).await
                 }
             };
             (end, is_settled)
