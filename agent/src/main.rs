@@ -1,31 +1,45 @@
-//! The agent program: reads its settings, starts, and stops on SIGTERM or Ctrl-C.
+//! The program: settings, and then the job that the command line names.
 
 use std::process::ExitCode;
 
 use agent::app::App;
-use agent::config::Config;
+use agent::config::{Config, VARIABLES, command};
 use agent::telemetry;
 use anyhow::Context;
+use daemon::cli;
+use daemon::settings::Source;
 
 fn main() -> ExitCode {
-    let config = match Config::load() {
+    let source = Source::load(command(), VARIABLES);
+    let job = source.subcommand().map(str::to_owned);
+    if job.as_deref() == Some(cli::SETTINGS) {
+        return cli::settings(VARIABLES);
+    }
+    let config = match Config::from_source(source) {
         Ok(config) => config,
         Err(problems) => {
-            eprintln!("agent can't start: {problems}");
+            eprintln!("agent: {problems}");
             return ExitCode::from(2);
         }
     };
-    match run(config) {
+    match job.as_deref() {
+        Some(cli::READY) => cli::ready("agent", config.http.address),
+        _ => serve(config),
+    }
+}
+
+fn serve(config: Config) -> ExitCode {
+    match start(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("agent stopped: {error:#}");
+            eprintln!("agent: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
 #[tokio::main]
-async fn run(config: Config) -> anyhow::Result<()> {
+async fn start(config: Config) -> anyhow::Result<()> {
     daemon::log::start(&config.log, telemetry::QUIET)?;
     let metrics = telemetry::start_metrics()?;
     // Two providers are compiled in by our dependencies; rustls wants one to be named.

@@ -1,5 +1,7 @@
-//! What makes either tier a long-running program: settings, keys, log, port and signals. Nothing here knows what they do.
+//! What makes either tier a long-running program: command line, settings, keys, log, port and signals. Nothing here knows what
+//! they do.
 
+pub mod cli;
 pub mod keys;
 pub mod listener;
 pub mod log;

@@ -1,18 +1,32 @@
-//! The program: configuration, log, metrics, and then the app.
+//! The program: settings, and then the job that the command line names.
 
 use std::process::ExitCode;
 
-use mcp_server::config::Config;
+use daemon::cli;
+use daemon::settings::Source;
+use mcp_server::config::{Config, VARIABLES, command};
 use mcp_server::{app, telemetry};
 
 fn main() -> ExitCode {
-    let config = match Config::load() {
+    let source = Source::load(command(), VARIABLES);
+    let job = source.subcommand().map(str::to_owned);
+    if job.as_deref() == Some(cli::SETTINGS) {
+        return cli::settings(VARIABLES);
+    }
+    let config = match Config::from_source(source) {
         Ok(config) => config,
-        Err(error) => {
-            eprintln!("mcp-server: {error}");
+        Err(problems) => {
+            eprintln!("mcp-server: {problems}");
             return ExitCode::from(2);
         }
     };
+    match job.as_deref() {
+        Some(cli::READY) => cli::ready("mcp-server", config.listener.address),
+        _ => serve(config),
+    }
+}
+
+fn serve(config: Config) -> ExitCode {
     match start(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -99,18 +99,10 @@ pub struct PipelineConfig {
 }
 
 impl Config {
-    /// The settings from the command line, the environment and `.env` in the working directory.
-    ///
-    /// # Errors
-    /// Lists every problem at once. A command line that clap can't read ends the process with its help.
-    pub fn load() -> Result<Self, SettingsError> {
-        Self::from_source(Source::load(command(), VARIABLES))
-    }
-
     /// The settings in `source`.
     ///
     /// # Errors
-    /// As [`Config::load`].
+    /// Lists every problem at once.
     pub fn from_source(mut source: Source) -> Result<Self, SettingsError> {
         let config = Self {
             http: HttpConfig::read(&mut source),
@@ -129,9 +121,10 @@ impl Config {
 
 /// The command line, to which every variable adds its flag.
 pub fn command() -> clap::Command {
-    clap::Command::new("agent").version(env!("CARGO_PKG_VERSION")).about(
-        "Asks PostgreSQL in plain words: a question goes in, SQL is written and run through mcp-server, rows come out",
-    )
+    clap::Command::new("agent")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Asks PostgreSQL in plain words: a question goes in, SQL is written and run through mcp-server, rows come out")
+        .subcommands(daemon::cli::subcommands())
 }
 
 impl HttpConfig {

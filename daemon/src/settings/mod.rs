@@ -4,4 +4,4 @@ mod source;
 mod variable;
 
 pub use source::{SettingsError, Source};
-pub use variable::{Variable, differences_from_example};
+pub use variable::{Variable, differences_from_example, reference};

@@ -16,6 +16,7 @@ use super::Variable;
 pub struct Source {
     variables: &'static [Variable],
     given: HashMap<&'static str, String>,
+    subcommand: Option<String>,
     problems: Vec<String>,
 }
 
@@ -69,13 +70,21 @@ impl Source {
         matches: &clap::ArgMatches,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Self {
+        let subcommand = matches.subcommand_name().map(str::to_owned);
+        // A flag before the subcommand goes down to it; one behind it stands only there.
+        let matches = matches.subcommand().map_or(matches, |(_, matches)| matches);
         let value = |variable: &Variable| {
             let flag = matches.get_one::<String>(variable.name).cloned();
             let text = flag.filter(|text| !text.trim().is_empty()).or_else(|| environment(variable.name))?;
             (!text.trim().is_empty()).then(|| text.trim().to_owned())
         };
         let given = variables.iter().filter_map(|variable| Some((variable.name, value(variable)?))).collect();
-        Self { variables, given, problems: Vec::new() }
+        Self { variables, given, subcommand, problems: Vec::new() }
+    }
+
+    /// The subcommand of the command line, in one word; `None` where there is none.
+    pub fn subcommand(&self) -> Option<&str> {
+        self.subcommand.as_deref()
     }
 
     /// The text given for `name`, or its default; `None` where there is neither.
@@ -215,7 +224,8 @@ mod tests {
         let arguments = ["program"].iter().chain(arguments);
         let given =
             |name: &str| environment.iter().find(|(given, _)| *given == name).map(|(_, value)| (*value).to_owned());
-        Source::from_parts(clap::Command::new("program"), VARIABLES, arguments, given).unwrap()
+        let command = clap::Command::new("program").subcommand(clap::Command::new("look"));
+        Source::from_parts(command, VARIABLES, arguments, given).unwrap()
     }
 
     #[test]
@@ -223,6 +233,16 @@ mod tests {
         assert_eq!(source(&[], &[]).number("PORT", 0..=u16::MAX), 8080);
         assert_eq!(source(&[], &[("PORT", "1")]).number("PORT", 0..=u16::MAX), 1);
         assert_eq!(source(&["--port", "2"], &[("PORT", "1")]).number("PORT", 0..=u16::MAX), 2);
+    }
+
+    #[test]
+    fn flags_stand_before_or_behind_a_subcommand() {
+        for arguments in [["--port", "2", "look"], ["look", "--port", "2"]] {
+            let mut source = source(&arguments, &[("PORT", "1")]);
+            assert_eq!(source.number("PORT", 0..=u16::MAX), 2, "{arguments:?}");
+            assert_eq!(source.subcommand(), Some("look"));
+        }
+        assert_eq!(source(&[], &[]).subcommand(), None);
     }
 
     #[test]

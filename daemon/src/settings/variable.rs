@@ -26,14 +26,37 @@ impl Variable {
         Self { name, default: "", accepts, help, is_secret: true }
     }
 
+    /// Name of its flag, without the dashes before it.
+    fn flag_name(&self) -> String {
+        self.name.to_lowercase().replace('_', "-")
+    }
+
     /// Its flag on the command line.
     pub(super) fn flag(&self) -> clap::Arg {
         let default = if self.default.is_empty() { String::new() } else { format!(" [default: {}]", self.default) };
         clap::Arg::new(self.name)
-            .long(self.name.to_lowercase().replace('_', "-"))
+            .long(self.flag_name())
+            .global(true)
             .value_name("VALUE")
             .help(format!("{} ({}){default} [env: {}]", self.help, self.accepts, self.name))
     }
+}
+
+/// A table of the variables for people, in Markdown: each with its flag, default, what is accepted, and its meaning.
+pub fn reference(variables: &[Variable]) -> String {
+    // A bar would end the cell.
+    let cell = |text: &str| text.replace('|', "\\|");
+    let row = |variable: &Variable| {
+        let default = match (variable.default, variable.is_secret) {
+            ("", true) => "– (secret)".to_owned(),
+            ("", false) => "–".to_owned(),
+            (default, _) => format!("`{default}`"),
+        };
+        let Variable { name, accepts, help, .. } = variable;
+        format!("| `{name}` | `--{}` | {default} | {} | {} |\n", variable.flag_name(), cell(accepts), cell(help))
+    };
+    let head = "| variable | flag | default | accepted | meaning |\n| --- | --- | --- | --- | --- |\n".to_owned();
+    variables.iter().map(row).fold(head, |table, row| table + &row)
 }
 
 /// What `example`, a file of `NAME=default` lines that may be commented out, says differently from the table: nothing, one
@@ -51,4 +74,26 @@ pub fn differences_from_example(variables: &[Variable], example: &str) -> Vec<St
         Some(_) => None,
     };
     variables.iter().filter_map(difference).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_has_a_row_for_each_variable() {
+        let variables = [
+            Variable::plain("WS_PORT", "9001", "0 to 65535", "Port"),
+            Variable::plain("LOG_FORMAT", "", "text|json", "Form"),
+            Variable::secret("KEY", "a key", "Key"),
+        ];
+        let expected = [
+            "| variable | flag | default | accepted | meaning |",
+            "| --- | --- | --- | --- | --- |",
+            "| `WS_PORT` | `--ws-port` | `9001` | 0 to 65535 | Port |",
+            "| `LOG_FORMAT` | `--log-format` | – | text\\|json | Form |",
+            "| `KEY` | `--key` | – (secret) | a key | Key |\n",
+        ];
+        assert_eq!(reference(&variables), expected.join("\n"));
+    }
 }

@@ -69,18 +69,10 @@ pub struct ListenerConfig {
 }
 
 impl Config {
-    /// The configuration from the command line, the environment and `.env` in the working directory.
-    ///
-    /// # Errors
-    /// Lists every problem at once. A command line that clap can't read ends the process with its help.
-    pub fn load() -> Result<Self, SettingsError> {
-        Self::from_source(Source::load(command(), VARIABLES))
-    }
-
     /// The configuration in `source`.
     ///
     /// # Errors
-    /// As [`Config::load`].
+    /// Lists every problem at once.
     pub fn from_source(mut source: Source) -> Result<Self, SettingsError> {
         let database = DatabaseConfig::read(&mut source);
         let limits = LimitsConfig::read(&mut source);
@@ -98,6 +90,7 @@ pub fn command() -> clap::Command {
     clap::Command::new("mcp-server")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Runs validated, read-only SQL on PostgreSQL for MCP clients: WebSocket on /mcp, X-API-Key")
+        .subcommands(daemon::cli::subcommands())
 }
 
 impl LimitsConfig {

@@ -1,0 +1,113 @@
+//! What either program can be asked on its command line besides its own work: whether a running one is ready, and what its
+//! settings are.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use axum::body::Body;
+use http::Request;
+use http::header::HOST;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::settings::{self, Variable};
+
+/// Name of the subcommand of [`ready`].
+pub const READY: &str = "ready";
+
+/// Name of the subcommand of [`settings`].
+pub const SETTINGS: &str = "settings";
+
+/// Longest that a running program may take to say how it is.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Longest answer that is read, in bytes.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// Both subcommands, for a program's command line.
+pub fn subcommands() -> [clap::Command; 2] {
+    [
+        clap::Command::new(READY).about(
+            "Asks the running program's /ready: exit code 0 when it is, else 1. For health checks of containers",
+        ),
+        clap::Command::new(SETTINGS)
+            .about("Prints every setting, its default and what it accepts, as a Markdown table"),
+    ]
+}
+
+/// Prints the table of settings on stdout.
+pub fn settings(variables: &[Variable]) -> ExitCode {
+    print!("{}", settings::reference(variables));
+    ExitCode::SUCCESS
+}
+
+/// Asks `/ready` of the program that listens on `address` of this machine, and prints what it says: on stdout where it is
+/// ready, else on stderr. Takes five seconds at most.
+pub fn ready(program: &str, address: SocketAddr) -> ExitCode {
+    let address = reachable(address);
+    match look(address) {
+        Ok(said) => {
+            println!("{said}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{program} on {address} is not ready: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Where this machine reaches what listens on `address`, which may be every address.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+fn look(address: SocketAddr) -> anyhow::Result<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
+    runtime.block_on(async {
+        let answer = tokio::time::timeout(DEADLINE, ask(address)).await;
+        answer.unwrap_or_else(|_| bail!("it doesn't answer within {} s", DEADLINE.as_secs()))
+    })
+}
+
+async fn ask(address: SocketAddr) -> anyhow::Result<String> {
+    let socket = TcpStream::connect(address).await.context("it can't be reached")?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.context("it doesn't speak HTTP")?;
+    tokio::spawn(connection);
+    let request = Request::get("/ready").header(HOST, address.to_string()).body(Body::empty())?;
+    let response = sender.send_request(request).await.context("it doesn't speak HTTP")?;
+    let status = response.status();
+    let body = axum::body::to_bytes(Body::new(response.into_body()), MAX_ANSWER).await.context("read its answer")?;
+    let said = String::from_utf8_lossy(&body).trim().to_owned();
+    if status.is_success() { Ok(said) } else { bail!("{said}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_is_reached_over_loopback() {
+        let check = |bound: &str, reached: &str| {
+            assert_eq!(reachable(bound.parse().unwrap()).to_string(), reached, "{bound}");
+        };
+        check("0.0.0.0:1", "127.0.0.1:1");
+        check("[::]:1", "[::1]:1");
+        check("192.0.2.1:1", "192.0.2.1:1");
+    }
+
+    #[test]
+    fn nothing_that_listens_is_not_ready() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let error = format!("{:#}", look(free).unwrap_err());
+        assert!(error.starts_with("it can't be reached: "), "{error}");
+    }
+}
