@@ -3,16 +3,19 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build test lint fmt fixtures bench
+.PHONY: help setup env demo build test coverage lint deny fmt generate generated fixtures bench
 
 # Variables that scripts/setup found out (LIBCLANG_PATH …).
 environment = . scripts/environment
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z]*\)[a-z ]*:.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 setup: ## Install what building and the demo need: libclang, PostgreSQL
 	@scripts/setup
+
+env: ## Write .env with fresh keys, for docker compose and for the programs run by hand
+	@scripts/env
 
 build: setup ## Build both programs, the harness and the demo
 	@$(environment); cargo build --workspace --bins
@@ -25,16 +28,29 @@ test: ## Run all tests on a throwaway PostgreSQL of their own
 	@$(environment); cargo build --workspace --bins
 	@$(environment); cargo test --workspace --no-fail-fast
 
-lint: setup ## Check format, lints and docs
+coverage: ## Run all tests and print the lines that they reach, by crate
+	@scripts/setup --tests --coverage
+	@$(environment); scripts/coverage
+
+lint: ## Check format, lints and docs of the code; scripts, Docker files and the compose file
+	@scripts/setup --lint
 	@$(environment); cargo fmt --all --check
 	@$(environment); cargo clippy --workspace --all-targets -- -D warnings
 	@$(environment); RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	@scripts/lint-files
+
+deny: ## Check the dependencies: licences, bans, sources, known problems
+	@scripts/setup --lint
+	@scripts/deny
 
 fmt: ## Format the code
 	@$(environment); cargo fmt --all
 
-fixtures: ## Make the sample database anew from its generator
-	@PYTHONDONTWRITEBYTECODE=1 python3 fixtures/shop/generate.py
+generate fixtures: build ## Make the generated files anew: the sample database, docs/configuration.md
+	@scripts/generate
+
+generated: build ## Check that the generated files and Cargo.lock are current
+	@scripts/generate --check
 
 bench: setup ## Run the benchmarks of the small pieces
 	@$(environment); cargo bench --package benches
