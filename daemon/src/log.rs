@@ -1,5 +1,7 @@
 //! The log on stderr: stdout stays free for a protocol.
 
+use std::error::Error;
+use std::fmt;
 use std::io::IsTerminal;
 
 use anyhow::Context;
@@ -26,6 +28,26 @@ pub const LEVEL: Variable = Variable::plain(
     "error, warn, info, debug or trace, or directives such as info,agent=debug",
     "What is logged",
 );
+
+/// An error as a log's field: its words and those of every cause, which the JSON form would leave out.
+#[derive(Debug, Clone, Copy)]
+pub struct Chain<'a>(pub &'a dyn Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut said = self.0.to_string();
+        let mut next = self.0.source();
+        while let Some(cause) = next {
+            let words = cause.to_string();
+            // Some errors repeat their cause at the end of their own words.
+            if !said.ends_with(&words) {
+                said = format!("{said}: {words}");
+            }
+            next = cause.source();
+        }
+        f.write_str(&said)
+    }
+}
 
 /// What is logged, and how.
 #[derive(Debug, Clone)]
@@ -120,6 +142,14 @@ mod tests {
         check("verbose", false);
         check("info,", false);
         check("agent=loud", false);
+    }
+
+    #[test]
+    fn a_chain_names_every_cause_once() {
+        let chain = |error: &anyhow::Error| Chain(error.as_ref()).to_string();
+        let error = anyhow::anyhow!("refused").context("connect").context("load");
+        assert_eq!(chain(&error), "load: connect: refused");
+        assert_eq!(chain(&anyhow::anyhow!("refused").context("connect: refused")), "connect: refused");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use daemon::keys::Authenticator;
 use daemon::listener::Listener;
+use daemon::log::Chain;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sql_guard::{Guard, Limits};
 use tokio::sync::Semaphore;
@@ -147,10 +148,14 @@ async fn first_look(tools: &ToolContext) -> anyhow::Result<()> {
             )
         }
         Err(error) => {
+            let way_out = match &error {
+                LoadError::Acquire(AcquireError::Connect(cause)) => cause.way_out(),
+                _ => "",
+            };
             warn!(
                 database = name,
-                error = &error as &dyn std::error::Error,
-                "database {name} is not ready; it is tried again with each call"
+                error = %Chain(&error),
+                "database {name} is not ready; it is tried again with each call. {way_out}"
             );
             Ok(())
         }

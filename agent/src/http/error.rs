@@ -2,13 +2,13 @@
 
 use std::any::Any;
 use std::borrow::Cow;
-use std::error::Error;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use daemon::log::Chain;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use problem_details::ProblemDetails;
@@ -203,21 +203,10 @@ impl From<Failure> for Problem {
         problem.more.sql = failure.sql;
         problem.more.attempts = (failure.attempts > 0).then_some(failure.attempts);
         if problem.status.is_server_error() {
-            let causes = causes(&failure.reason);
-            warn!(code = %problem.code, causes, "a question was not answered: {}", failure.reason);
+            warn!(code = %problem.code, error = %Chain(&failure.reason), "a question was not answered: {}", failure.reason);
         }
         problem
     }
-}
-
-fn causes(error: &dyn Error) -> Option<String> {
-    let mut causes = Vec::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        causes.push(cause.to_string());
-        next = cause.source();
-    }
-    (!causes.is_empty()).then(|| causes.join(": "))
 }
 
 fn of_reason(reason: &Reason) -> Problem {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use daemon::log::Chain;
 use sqlx::Connection;
 use tokio::sync::Mutex;
 use tracing::{info, warn};
@@ -131,7 +132,7 @@ impl Inner {
                 Ok(snapshot)
             }
             Err(error) => {
-                warn!(database, error = &error as &dyn std::error::Error, "catalog of {database} could not be read");
+                warn!(database, error = %Chain(&error), "catalog of {database} could not be read");
                 Err(error)
             }
         }

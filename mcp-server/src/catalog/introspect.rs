@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use daemon::log::Chain;
 use shared_protocol::catalog::{Column, Constraint, ForeignKey, Function, Index, Table, TableKind};
 use sqlx::postgres::PgRow;
 use sqlx::postgres::types::Oid;
@@ -66,7 +67,7 @@ async fn of_relations(
 /// The rows of an extra, or none where the database doesn't know what was asked.
 fn extra(rows: Result<Vec<PgRow>, sqlx::Error>, what: &str) -> Vec<PgRow> {
     rows.unwrap_or_else(|error| {
-        debug!(error = &error as &dyn std::error::Error, "the catalog goes without {what}");
+        debug!(error = %Chain(&error), "the catalog goes without {what}");
         Vec::new()
     })
 }

@@ -44,9 +44,12 @@ pub struct Profile {
 /// Why a session couldn't be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The network, TLS, the login or the set-up failed.
+    /// The network, the login or the set-up failed.
     #[error("the database can't be reached")]
     Unreachable(#[source] sqlx::Error),
+    /// The two sides can't agree on TLS, or a certificate isn't trusted.
+    #[error("the TLS handshake with the database failed")]
+    Tls(#[source] sqlx::Error),
     /// Nothing came back in time.
     #[error("the database did not answer within {} ms", .limit.as_millis())]
     TimedOut {
@@ -56,6 +59,37 @@ pub enum ConnectError {
     /// The role could do harm, and nobody said that this is wanted.
     #[error("the database role is refused: {}", .0.refusals())]
     Refused(RoleReport),
+}
+
+impl From<sqlx::Error> for ConnectError {
+    fn from(error: sqlx::Error) -> Self {
+        let is_tls = match &error {
+            sqlx::Error::Tls(_) => true,
+            // What rustls finds wrong arrives as what went wrong while reading.
+            sqlx::Error::Io(io) => io.get_ref().is_some_and(|cause| cause.is::<rustls::Error>()),
+            _ => false,
+        };
+        if is_tls { Self::Tls(error) } else { Self::Unreachable(error) }
+    }
+}
+
+impl ConnectError {
+    /// What whoever runs the server can do about it, in one sentence.
+    pub fn way_out(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => {
+                "Use a role that can only SELECT, or set ALLOW_PRIVILEGED_ROLE=true to serve it all the same."
+            }
+            Self::TimedOut { .. } => "Check that PostgreSQL is up, then try again.",
+            Self::Tls(_) => "Check POSTGRES_SSLMODE and POSTGRES_SSLROOTCERT.",
+            Self::Unreachable(sqlx::Error::Database(cause)) => match cause.code().as_deref() {
+                Some("28P01" | "28000") => "PostgreSQL refused the login: check POSTGRES_USER and POSTGRES_PASSWORD.",
+                Some("3D000") => "PostgreSQL has no such database: check POSTGRES_DB.",
+                _ => "PostgreSQL refused the connection; try again in a few seconds.",
+            },
+            Self::Unreachable(_) => "Check POSTGRES_HOST and POSTGRES_PORT, and that PostgreSQL is up.",
+        }
+    }
 }
 
 /// Makes sessions for the pool.
@@ -86,11 +120,11 @@ impl SessionManager {
         if let Some(profile) = self.profile.load_full() {
             return Ok(profile);
         }
-        let role = RoleReport::of(connection).await.map_err(ConnectError::Unreachable)?;
+        let role = RoleReport::of(connection).await?;
         if role.is_refused() && !self.pins.allow_privileged_role {
             return Err(ConnectError::Refused(role));
         }
-        let search_path = search_path(connection, &role).await.map_err(ConnectError::Unreachable)?;
+        let search_path = search_path(connection, &role).await?;
         for finding in role.findings() {
             warn!(database = %self.name, grade = finding.grade.as_str(), "role of {}: {}", self.name, finding.text);
         }
@@ -122,9 +156,9 @@ impl Manager for SessionManager {
     type Error = ConnectError;
 
     async fn create(&self) -> Result<Session, ConnectError> {
-        let mut connection = self.options.connect().await.map_err(ConnectError::Unreachable)?;
+        let mut connection = self.options.connect().await?;
         let profile = self.accept(&mut connection).await?;
-        let pid = self.pin(&mut connection, &profile).await.map_err(ConnectError::Unreachable)?;
+        let pid = self.pin(&mut connection, &profile).await?;
         Ok(Session::new(connection, pid))
     }
 

@@ -114,7 +114,7 @@ impl Database {
     pub async fn check_health(&self) -> Result<(), AcquireError> {
         let check = async {
             let mut session = self.session().await?;
-            session.ping().await.map_err(|error| AcquireError::Connect(ConnectError::Unreachable(error)))
+            session.ping().await.map_err(|error| AcquireError::Connect(error.into()))
         };
         let timed_out = AcquireError::Connect(ConnectError::TimedOut { limit: HEALTH_LIMIT });
         tokio::time::timeout(HEALTH_LIMIT, check).await.unwrap_or(Err(timed_out))

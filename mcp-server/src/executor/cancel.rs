@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use daemon::log::Chain;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -98,7 +99,7 @@ pub(super) async fn settle<T>(canceller: &Canceller, pid: i32, end: impl Future<
             _ = &mut end => (cancel.await, true),
         };
         if let Err(error) = sent {
-            warn!(pid, error = &error as &dyn std::error::Error, "a cancel of backend {pid} failed");
+            warn!(pid, error = %Chain(&error), "a cancel of backend {pid} failed");
         }
         if has_ended || tokio::time::timeout(pause, &mut end).await.is_ok() {
             return true;
@@ -106,7 +107,7 @@ pub(super) async fn settle<T>(canceller: &Canceller, pid: i32, end: impl Future<
     }
     warn!(pid, "backend {pid} did not stop within a second; it is ended");
     if let Err(error) = canceller.terminate(pid).await {
-        warn!(pid, error = &error as &dyn std::error::Error, "backend {pid} could not be ended");
+        warn!(pid, error = %Chain(&error), "backend {pid} could not be ended");
     }
     false
 }

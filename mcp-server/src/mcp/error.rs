@@ -1,5 +1,8 @@
 //! The one mapping from failures to what callers read: code, message, suggestion, context. Nothing internal gets past here.
 
+use std::borrow::Cow;
+
+use daemon::log::Chain;
 use rmcp::ErrorData;
 use rmcp::model::{ClientRequest, ErrorCode as FaultCode, RequestId, ServerJsonRpcMessage, ServerResult};
 use serde_json::{Map, Value};
@@ -118,7 +121,7 @@ fn catalog(error: &LoadError) -> ErrorDetail {
     match error {
         LoadError::Acquire(error) => acquired(error),
         LoadError::Query(cause) => {
-            error!(error = cause as &dyn std::error::Error, "the catalog can't be read");
+            error!(error = %Chain(cause), "the catalog can't be read");
             say(ErrorCode::ConnectionError, "the database's catalog can't be read")
                 .suggest("Try again in a few seconds.")
                 .0
@@ -128,40 +131,18 @@ fn catalog(error: &LoadError) -> ErrorDetail {
 }
 
 fn acquired(error: &AcquireError) -> ErrorDetail {
-    match error {
-        AcquireError::Busy { waited, .. } => busy(error, waited.as_millis().try_into().unwrap_or(u64::MAX)),
-        AcquireError::Connect(ConnectError::Refused(_)) => {
-            say(ErrorCode::ConnectionError, error)
-                .suggest("Use a role that can only SELECT, or set ALLOW_PRIVILEGED_ROLE=true to serve it all the same.")
-                .0
+    let cause = match error {
+        AcquireError::Busy { waited, .. } => return busy(error, waited.as_millis().try_into().unwrap_or(u64::MAX)),
+        AcquireError::Connect(cause) => cause,
+    };
+    // PostgreSQL's code may be known to callers, its words may not.
+    let context = match cause {
+        ConnectError::Unreachable(sqlx::Error::Database(cause)) => {
+            ErrorContext { sqlstate: cause.code().map(Cow::into_owned), ..ErrorContext::default() }
         }
-        AcquireError::Connect(ConnectError::Unreachable(cause)) => unreachable(error, cause),
-        AcquireError::Connect(ConnectError::TimedOut { .. }) => {
-            say(ErrorCode::ConnectionError, error).suggest("Check that PostgreSQL is up, then try again.").0
-        }
-    }
-}
-
-/// Why the database can't be reached, as far as callers may know: PostgreSQL's code, and TLS by its settings' names.
-fn unreachable(error: &AcquireError, cause: &sqlx::Error) -> ErrorDetail {
-    match cause {
-        sqlx::Error::Database(cause) => {
-            let sqlstate = cause.code().map(std::borrow::Cow::into_owned);
-            let suggestion = match sqlstate.as_deref() {
-                Some("28P01" | "28000") => "PostgreSQL refused the login: check POSTGRES_USER and POSTGRES_PASSWORD.",
-                Some("3D000") => "PostgreSQL has no such database: check POSTGRES_DB.",
-                _ => "PostgreSQL refused the connection; try again in a few seconds.",
-            };
-            let context = ErrorContext { sqlstate, ..ErrorContext::default() };
-            say(ErrorCode::ConnectionError, error).suggest(suggestion).with(context)
-        }
-        sqlx::Error::Tls(_) => {
-            say(ErrorCode::ConnectionError, "the TLS handshake with the database failed")
-                .suggest("Check POSTGRES_SSLMODE and POSTGRES_SSLROOTCERT.")
-                .0
-        }
-        _ => say(ErrorCode::ConnectionError, error).suggest("Check that PostgreSQL is up, then try again.").0,
-    }
+        _ => ErrorContext::default(),
+    };
+    say(ErrorCode::ConnectionError, error).suggest(cause.way_out()).with(context)
 }
 
 fn busy(message: impl ToString, retry_after_ms: u64) -> ErrorDetail {
@@ -174,7 +155,7 @@ fn executed(error: &ExecuteError, sql: &str, columns: &[String]) -> ErrorDetail 
         ExecuteError::Busy { retry_after } => busy(error, retry_after.as_millis().try_into().unwrap_or(u64::MAX)),
         ExecuteError::Acquire(error) => acquired(error),
         ExecuteError::Lost(cause) => {
-            error!(error = cause as &dyn std::error::Error, "a statement's connection was lost");
+            error!(error = %Chain(cause), "a statement's connection was lost");
             say(ErrorCode::ConnectionError, error).suggest("Try again: the statement only reads.").0
         }
         ExecuteError::ParameterCount { .. } => {
@@ -217,7 +198,7 @@ fn executed(error: &ExecuteError, sql: &str, columns: &[String]) -> ErrorDetail 
 
 fn internal(cause: &anyhow::Error) -> ErrorDetail {
     let id = uuid::Uuid::new_v4();
-    error!(%id, error = AsRef::<dyn std::error::Error>::as_ref(cause), "internal error {id}");
+    error!(%id, error = %Chain(cause.as_ref()), "internal error {id}");
     say(ErrorCode::InternalError, format!("internal error; its id in the server's log is {id}")).0
 }
 

@@ -12,6 +12,7 @@ mod role;
 mod run_sql;
 mod settings;
 mod shutdown;
+mod tls;
 mod types;
 
 use std::sync::atomic::{AtomicU32, Ordering};
