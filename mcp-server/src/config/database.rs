@@ -1,5 +1,6 @@
 //! Which PostgreSQL, as whom, and over what kind of connection.
 
+use std::fs::File;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -62,7 +63,7 @@ impl DatabaseConfig {
             user: target.user,
             credentials: target.credentials,
             tls: given.or(target.tls).unwrap_or(usual),
-            tls_root: source.text("POSTGRES_SSLROOTCERT").map(PathBuf::from),
+            tls_root: readable_file(source, "POSTGRES_SSLROOTCERT"),
             pool_size: source.number("POOL_SIZE", 1..=100),
             pool_timeout: Duration::from_millis(source.number("POOL_TIMEOUT_MS", 1..=600_000)),
             timezone: source.text("TIMEZONE").expect("the time zone has a default"),
@@ -129,6 +130,16 @@ impl Target {
             credentials: Credentials::Url(url),
         }
     }
+}
+
+/// The path in `name`, which must be of a file that can be read: the driver would find out only at the first connection.
+fn readable_file(source: &mut Source, name: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(source.text(name)?);
+    let is_readable = File::open(&path).and_then(|file| file.metadata()).is_ok_and(|file| file.is_file());
+    if !is_readable {
+        source.reject(name);
+    }
+    Some(path)
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -23,7 +23,7 @@ pub const VARIABLES: &[Variable] = &[
     Variable::plain(
         "POSTGRES_SSLROOTCERT",
         "",
-        "path of a PEM file",
+        "path of a PEM file that can be read",
         "Certificate authority that verify-ca and verify-full trust",
     ),
     Variable::plain("POOL_SIZE", "10", "1 to 100", "Most connections to the database"),

@@ -6,6 +6,7 @@ mod catalog;
 mod client;
 mod clients;
 mod database_down;
+mod every_setting;
 mod handshake;
 mod messages;
 mod role;

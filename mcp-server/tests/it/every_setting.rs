@@ -1,0 +1,294 @@
+//! Each variable of the server is changed, and something else happens: no setting is decoration.
+
+use futures_util::{StreamExt, stream};
+use harness::process::Process;
+use harness::{McpServer, SHOP, ServerOptions, Until, shared_postgres};
+use mcp_server::config::VARIABLES;
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use crate::client::{Client, handshake, until};
+use crate::{database_of, shop_server, shop_server_with};
+
+/// Minutes of work.
+const ENDLESS: &str = "SELECT count(*) FROM order_items a, order_items b, order_items c";
+
+const KEY: &str = "another-key-of-22-or-more-characters";
+
+#[tokio::test]
+async fn each_setting_has_its_effect() {
+    stream::iter(VARIABLES).for_each_concurrent(4, |variable| effect_of(variable.name)).await;
+}
+
+async fn effect_of(variable: &str) {
+    match variable {
+        "DATABASE_URL" => a_url_names_the_database().await,
+        "POSTGRES_DB" => the_name_of_the_database_counts().await,
+        name @ "POSTGRES_HOST" => only_the_right_one_reaches_the_database(name, "127.0.0.2").await,
+        name @ "POSTGRES_PORT" => only_the_right_one_reaches_the_database(name, "1").await,
+        name @ "POSTGRES_USER" => only_the_right_one_reaches_the_database(name, "nobody").await,
+        name @ "POSTGRES_PASSWORD" => only_the_right_one_reaches_the_database(name, "wrong").await,
+        name @ "POSTGRES_SSLMODE" => only_the_right_one_reaches_the_database(name, "require").await,
+        "POSTGRES_SSLROOTCERT" => the_authority_is_read_from_its_file().await,
+        "POOL_SIZE" | "POOL_TIMEOUT_MS" => calls_wait_for_a_connection_only_so_long().await,
+        "STATEMENT_TIMEOUT_MS" => statements_have_their_time(json!({ "query": ENDLESS })).await,
+        "MAX_STATEMENT_TIMEOUT_MS" => {
+            statements_have_their_time(json!({ "query": ENDLESS, "timeoutMs": 99_999 })).await;
+        }
+        "MAX_ROWS" => rows_are_capped().await,
+        "MAX_PAGE_BYTES" => pages_are_capped().await,
+        "MAX_RESULT_BYTES" => results_are_capped().await,
+        "CATALOG_TTL_S" => a_catalog_ages().await,
+        "TIMEZONE" => times_are_shown_in_their_zone().await,
+        "WS_HOST" => it_listens_where_it_is_told().await,
+        "WS_PORT" => it_listens_on_its_port().await,
+        "WS_API_KEY" => the_key_opens().await,
+        "WS_PUSH_REGISTRY" => the_push_can_be_switched_off().await,
+        "WS_ALLOWED_ORIGINS" => listed_origins_come_in().await,
+        "WS_ALLOWED_HOSTS" => other_hosts_stay_out().await,
+        "METRICS_PUBLIC" => metrics_are_for_all().await,
+        "ALLOW_PRIVILEGED_ROLE" => a_superuser_is_served().await,
+        "MAX_CONCURRENT_QUERIES" => statements_wait_for_their_turn().await,
+        "MAX_CONNECTIONS" => connections_are_counted().await,
+        "MAX_MESSAGE_BYTES" => messages_are_measured().await,
+        "SHUTDOWN_GRACE_MS" => the_grace_ends().await,
+        "LOG_FORMAT" => the_log_is_for_people().await,
+        "LOG_LEVEL" => the_log_tells_less().await,
+        unknown => panic!("nothing is known that {unknown} changes: add its effect here"),
+    }
+}
+
+/// A server for the shop by the single variables, some of them changed.
+async fn server_by_parts(changed: &[(&str, &str)]) -> McpServer {
+    let postgres = shared_postgres().await;
+    let url: url::Url = postgres.reader_url(SHOP).parse().unwrap();
+    let port = postgres.port().to_string();
+    let parts = [
+        ("POSTGRES_HOST", "127.0.0.1"),
+        ("POSTGRES_PORT", &port),
+        ("POSTGRES_DB", SHOP),
+        ("POSTGRES_USER", url.username()),
+        ("POSTGRES_PASSWORD", url.password().unwrap()),
+    ];
+    let options = ServerOptions::new("").until(Until::Listening);
+    let options = parts.iter().chain(changed).fold(options, |options, (name, value)| options.with_env(name, *value));
+    McpServer::start(options).await.unwrap()
+}
+
+/// Status of a plain request.
+async fn status(server: &McpServer, path: &str) -> u16 {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    client.get(server.http_url(path)).send().await.unwrap().status().as_u16()
+}
+
+/// The databases that are served.
+async fn databases(server: &McpServer) -> Vec<String> {
+    let list = Client::open(server).await.request("resources/list", json!({})).await;
+    let resources = list["result"]["resources"].as_array().unwrap();
+    resources.iter().map(|resource| resource["uri"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The code that a call fails with.
+async fn code_of(server: &McpServer, arguments: Value) -> Value {
+    Client::open(server).await.error(arguments).await["code"].clone()
+}
+
+/// A client whose statement runs until it is dropped.
+async fn busy(server: &McpServer) -> Client {
+    let mut client = Client::open(server).await;
+    let arguments = json!({ "query": ENDLESS, "timeoutMs": 120_000 });
+    client.start("tools/call", json!({ "name": "run_sql", "arguments": arguments })).await;
+    let url = server.http_url("/metrics");
+    let key = server.api_key();
+    until("the statement runs", async || {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let metrics = client.get(&url).header("x-api-key", key).send().await.unwrap().text().await.unwrap();
+        metrics.lines().any(|line| line == "pgmcp_statements_running 1")
+    })
+    .await;
+    client
+}
+
+async fn a_url_names_the_database() {
+    let postgres = shared_postgres().await;
+    let other = database_of(postgres, "CREATE TABLE t (id int);").await;
+    let server = McpServer::start(ServerOptions::new(postgres.reader_url(&other))).await.unwrap();
+    assert_eq!(databases(&server).await, [format!("postgres://{other}/catalog")]);
+}
+
+async fn the_name_of_the_database_counts() {
+    let other = database_of(shared_postgres().await, "CREATE TABLE t (id int);").await;
+    let server = server_by_parts(&[("POSTGRES_DB", &other)]).await;
+    assert_eq!(databases(&server).await, [format!("postgres://{other}/catalog")]);
+}
+
+async fn only_the_right_one_reaches_the_database(name: &str, wrong: &str) {
+    assert_eq!(status(&server_by_parts(&[]).await, "/ready").await, 200, "{name} is right");
+    assert_eq!(status(&server_by_parts(&[(name, wrong)]).await, "/ready").await, 503, "{name} is {wrong}");
+}
+
+async fn the_authority_is_read_from_its_file() {
+    let url = shared_postgres().await.reader_url(SHOP);
+    let options = ServerOptions::new(url).with_env("POSTGRES_SSLROOTCERT", "/no/such/authority.pem");
+    let said = McpServer::start(options).await.err().expect("there is no such file").to_string();
+    assert!(said.contains("POSTGRES_SSLROOTCERT is \"/no/such/authority.pem\""), "{said}");
+}
+
+async fn calls_wait_for_a_connection_only_so_long() {
+    let server = shop_server_with(&[("POOL_SIZE", "1"), ("POOL_TIMEOUT_MS", "150")]).await;
+    let _busy = busy(&server).await;
+    let error = Client::open(&server).await.error(json!({ "query": "SELECT 1" })).await;
+    assert_eq!(error["message"], "all 1 connections to the database stayed busy for 150 ms");
+}
+
+async fn statements_have_their_time(arguments: Value) {
+    let server = shop_server_with(&[("STATEMENT_TIMEOUT_MS", "1000"), ("MAX_STATEMENT_TIMEOUT_MS", "1000")]).await;
+    assert_eq!(code_of(&server, arguments).await, "QUERY_TIMEOUT");
+}
+
+async fn rows_are_capped() {
+    let server = shop_server_with(&[("MAX_ROWS", "3")]).await;
+    let result = Client::open(&server).await.rows("SELECT id FROM users", json!([])).await;
+    assert_eq!((result.row_count, result.truncated), (3, true));
+}
+
+async fn pages_are_capped() {
+    let server = shop_server_with(&[("MAX_PAGE_BYTES", "2048")]).await;
+    let result = Client::open(&server).await.rows("SELECT id, email FROM users", json!([])).await;
+    assert!(result.truncated && result.row_count < 100, "{} rows", result.row_count);
+}
+
+async fn results_are_capped() {
+    let server = shop_server_with(&[("MAX_PAGE_BYTES", "2048"), ("MAX_RESULT_BYTES", "2048")]).await;
+    assert_eq!(code_of(&server, json!({ "query": "SELECT repeat('x', 5000)" })).await, "RESULT_TOO_LARGE");
+}
+
+async fn a_catalog_ages() {
+    let postgres = shared_postgres().await;
+    let database = database_of(postgres, "CREATE TABLE old (id int);").await;
+    let options = ServerOptions::new(postgres.reader_url(&database)).with_env("CATALOG_TTL_S", "1");
+    let server = McpServer::start(options).await.unwrap();
+    let mut superuser = postgres.superuser(&database).await.unwrap();
+    let sql = format!("CREATE TABLE young (id int); GRANT SELECT ON young TO {}", harness::postgres::READER);
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut superuser).await.unwrap();
+    let read = json!({ "uri": format!("postgres://{database}/catalog") });
+    until("the new table is listed", async || {
+        let page = Client::open(&server).await.request_text("resources/read", read.clone()).await;
+        page.contains("young")
+    })
+    .await;
+}
+
+async fn times_are_shown_in_their_zone() {
+    let server = shop_server_with(&[("TIMEZONE", "Asia/Tokyo")]).await;
+    let query = "SELECT '2024-01-01T00:00:00Z'::timestamptz::text AS shown";
+    let result = Client::open(&server).await.rows(query, json!([])).await;
+    assert_eq!(serde_json::to_value(&result.rows).unwrap()[0]["shown"], "2024-01-01 09:00:00+09");
+}
+
+async fn it_listens_where_it_is_told() {
+    assert!(shop_server_with(&[("WS_HOST", "0.0.0.0")]).await.address.ip().is_unspecified());
+}
+
+async fn it_listens_on_its_port() {
+    let port = free_port();
+    assert_eq!(shop_server_with(&[("WS_PORT", &port.to_string())]).await.address.port(), port);
+}
+
+async fn the_key_opens() {
+    let server = shop_server_with(&[("WS_API_KEY", KEY)]).await;
+    handshake(&server.ws_url(), &[("x-api-key", KEY)]).await.unwrap();
+    assert!(handshake(&shop_server().await.ws_url(), &[("x-api-key", KEY)]).await.is_err());
+}
+
+async fn the_push_can_be_switched_off() {
+    let server = shop_server_with(&[("WS_PUSH_REGISTRY", "false")]).await;
+    let mut client = Client::connect(&server).await;
+    let id = client.start("ping", json!({})).await;
+    assert_eq!(client.receive().await["id"], id);
+}
+
+async fn listed_origins_come_in() {
+    let page = "https://app.example";
+    for (allowed, opens) in [(page, true), ("", false)] {
+        let server = shop_server_with(&[("WS_ALLOWED_ORIGINS", allowed)]).await;
+        let headers = [("x-api-key", server.api_key()), ("origin", page)];
+        assert_eq!(handshake(&server.ws_url(), &headers).await.is_ok(), opens, "{allowed:?}");
+    }
+}
+
+async fn other_hosts_stay_out() {
+    let server = shop_server_with(&[("WS_ALLOWED_HOSTS", "mcp.example")]).await;
+    assert!(handshake(&server.ws_url(), &[("x-api-key", server.api_key())]).await.is_err());
+}
+
+async fn metrics_are_for_all() {
+    assert_eq!(status(&shop_server_with(&[("METRICS_PUBLIC", "true")]).await, "/metrics").await, 200);
+    assert_eq!(status(&shop_server().await, "/metrics").await, 401);
+}
+
+async fn a_superuser_is_served() {
+    let url = shared_postgres().await.superuser_url(SHOP);
+    let server = McpServer::start(ServerOptions::new(&url).with_env("ALLOW_PRIVILEGED_ROLE", "true")).await;
+    assert_eq!(status(&server.unwrap(), "/ready").await, 200);
+    assert!(McpServer::start(ServerOptions::new(url)).await.is_err());
+}
+
+async fn statements_wait_for_their_turn() {
+    let server = shop_server_with(&[("MAX_CONCURRENT_QUERIES", "1"), ("POOL_TIMEOUT_MS", "150")]).await;
+    let _busy = busy(&server).await;
+    assert_eq!(code_of(&server, json!({ "query": "SELECT 1" })).await, "SERVER_BUSY");
+}
+
+async fn connections_are_counted() {
+    let server = shop_server_with(&[("MAX_CONNECTIONS", "1")]).await;
+    let _first = Client::open(&server).await;
+    assert!(handshake(&server.ws_url(), &[("x-api-key", server.api_key())]).await.is_err());
+}
+
+async fn messages_are_measured() {
+    let server = shop_server_with(&[("MAX_MESSAGE_BYTES", "1024")]).await;
+    let mut client = Client::open(&server).await;
+    client.send_frame(Message::text("x".repeat(2000))).await;
+    assert_eq!(client.close_code().await, Some(CloseCode::Size));
+}
+
+async fn the_grace_ends() {
+    let mut server = shop_server_with(&[("SHUTDOWN_GRACE_MS", "150")]).await;
+    let _busy = busy(&server).await;
+    assert!(server.terminate().await.unwrap().success());
+    assert!(server.logs().contains("calls still run after 150 ms"), "{}", server.logs());
+}
+
+async fn the_log_is_for_people() {
+    let log = log_of_a_start("LOG_FORMAT", "text").await;
+    assert!(log.contains("listening on") && !log.contains('{'), "{log}");
+}
+
+async fn the_log_tells_less() {
+    assert_eq!(log_of_a_start("LOG_LEVEL", "error").await, "");
+    assert!(log_of_a_start("LOG_LEVEL", "info").await.contains("listening on"));
+}
+
+/// Everything that is logged until the server is ready, which the harness can't read for itself in this form.
+async fn log_of_a_start(name: &str, value: &str) -> String {
+    let url = shared_postgres().await.reader_url(SHOP);
+    let port = free_port();
+    let environment = [
+        ("DATABASE_URL", url.as_str()),
+        ("WS_HOST", "127.0.0.1"),
+        ("WS_PORT", &port.to_string()),
+        ("WS_API_KEY", KEY),
+        (name, value),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let mut process = Process::start("mcp-server", &environment).unwrap();
+    process.answers(&format!("http://127.0.0.1:{port}/ready")).await.unwrap();
+    process.terminate().await.unwrap();
+    process.logs()
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
