@@ -191,6 +191,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_wrong_is_named() {
         let long = format!(r#"{{"question": "{}"}}"#, "x".repeat(4097));
+        let named = format!(r#"{{"question": "q", "database": "{}"}}"#, "x".repeat(129));
         let check = |body: &str, status: u16, code: &str, words: &str| {
             let problem = parsed(body).expect_err(body);
             let text = format!("{} {}", problem.detail(), problem.suggestion().unwrap_or_default());
@@ -210,6 +211,7 @@ mod tests {
         check(r#"{"question": "q", "max_rows": 1.5}"#, 400, "INVALID_FIELD", "max_rows");
         check(r#"{"question": "q", "max_rows": "5"}"#, 400, "INVALID_FIELD", "a string");
         check(r#"{"question": "q", "explain": 1}"#, 400, "INVALID_FIELD", "true or false");
+        check(&named, 400, "INVALID_FIELD", "\"database\" has more than 128 bytes");
         check(&long, 413, "QUESTION_TOO_LONG", "4096");
     }
 

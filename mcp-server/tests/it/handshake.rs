@@ -4,7 +4,7 @@ use harness::McpServer;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Error;
 
-use crate::client::{Client, handshake};
+use crate::client::{Client, handshake, until};
 use crate::{shop_server, shop_server_with};
 
 /// The HTTP status and body of a handshake that must fail.
@@ -89,6 +89,29 @@ async fn connections_past_the_limit_are_told_to_come_back() {
     let server = shop_server_with(&[("MAX_CONNECTIONS", "1")]).await;
     let _first = Client::open(&server).await;
     assert_eq!(refused(&server.ws_url(), &[("x-api-key", server.api_key())]).await.0, 503);
+}
+
+#[tokio::test]
+async fn a_place_is_free_again_when_its_connection_ends() {
+    let server = shop_server_with(&[("MAX_CONNECTIONS", "1")]).await;
+    let key = ("x-api-key", server.api_key());
+    let first = Client::open(&server).await;
+    let Err(Error::Http(full)) = handshake(&server.ws_url(), &[key]).await else { panic!("a second one got in") };
+    assert_eq!((full.status().as_u16(), &full.headers()["retry-after"]), (503, &"5".parse().unwrap()));
+    drop(first);
+    until("the place is free", async || handshake(&server.ws_url(), &[key]).await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn a_malformed_handshake_is_refused_and_named() {
+    let server = shop_server().await;
+    let key = ("x-api-key", server.api_key());
+    let (status, body) = refused(&server.ws_url(), &[key, ("sec-websocket-version", "8")]).await;
+    assert_eq!(status, 426, "{body}");
+    assert!(body["error"]["message"].as_str().unwrap().contains("version 13"), "{body}");
+    let (status, body) = refused(&server.ws_url(), &[key, ("sec-websocket-key", "short")]).await;
+    assert_eq!(status, 400, "{body}");
+    assert!(body["error"]["message"].as_str().unwrap().contains("Sec-WebSocket-Key"), "{body}");
 }
 
 #[tokio::test]

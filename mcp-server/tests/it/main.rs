@@ -11,6 +11,7 @@ mod handshake;
 mod messages;
 mod role;
 mod run_sql;
+mod sessions;
 mod settings;
 mod shutdown;
 mod tls;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::client::Client;
+use crate::client::{Client, until};
 use crate::{shop_server, shop_server_with};
 
 /// A new client gets an answer, whatever became of the others.
@@ -188,6 +188,27 @@ async fn more_calls_than_run_at_once_wait_and_more_than_that_come_back_later() {
         }
     }
     assert!(busy > 0, "past the queue calls are refused, not kept");
+    still_serves(&server).await;
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_loses_its_connection() {
+    let server = shop_server_with(&[("METRICS_PUBLIC", "true")]).await;
+    let mut client = Client::open(&server).await;
+    // Some 12 MB of answers, more than the buffers between the two hold; each small enough for the shortest write limit.
+    let call = json!({
+        "name": "run_sql", "arguments": { "query": "SELECT repeat('x', 190000) AS x" },
+        "_meta": { "pgmcp/structuredOnly": true },
+    });
+    for _ in 0..64 {
+        client.start("tools/call", call.clone()).await;
+    }
+    until("the connection is dropped", async || {
+        let metrics = reqwest::get(server.http_url("/metrics")).await.unwrap().text().await.unwrap();
+        metrics.lines().any(|line| line == "pgmcp_client_connections 0")
+    })
+    .await;
+    assert!(server.logs().contains("a client does not read"), "{}", server.logs());
     still_serves(&server).await;
 }
 

@@ -37,3 +37,26 @@ async fn a_role_that_can_write_is_refused() {
         assert!(error.contains("public.notes"), "{role}: {error}");
     }
 }
+
+#[tokio::test]
+async fn a_role_with_powers_beyond_tables_is_refused() {
+    let postgres = shared_postgres().await;
+    let database = database_of(postgres, "CREATE TABLE notes (id int);").await;
+    let mut superuser = postgres.superuser(&database).await.unwrap();
+    for (role, power, named) in [
+        ("row_security_bypasser", "BYPASSRLS", "BYPASSRLS"),
+        ("replicator", "REPLICATION", "REPLICATION"),
+        ("database_maker", "CREATEDB", "CREATEDB"),
+        ("role_maker", "CREATEROLE", "CREATEROLE"),
+        ("file_reader", "IN ROLE pg_read_server_files", "pg_read_server_files"),
+        ("file_writer", "IN ROLE pg_write_server_files", "pg_write_server_files"),
+        ("program_runner", "IN ROLE pg_execute_server_program", "pg_execute_server_program"),
+        ("data_writer", "IN ROLE pg_write_all_data", "pg_write_all_data"),
+    ] {
+        let sql = format!("CREATE ROLE {role} LOGIN PASSWORD 'p' {power}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut superuser).await.unwrap();
+        let url = format!("postgres://{role}:p@127.0.0.1:{}/{database}", postgres.port());
+        let error = McpServer::start(ServerOptions::new(url)).await.err().expect("it ends").to_string();
+        assert!(error.contains(named) && error.contains("ALLOW_PRIVILEGED_ROLE"), "{role}: {error}");
+    }
+}

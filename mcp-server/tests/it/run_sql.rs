@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::client::Client;
+use crate::client::{Client, until};
 use crate::{shop_server, shop_server_with};
 
 #[tokio::test]
@@ -188,6 +188,30 @@ async fn a_call_gets_no_more_time_than_the_server_allows() {
     let slow = "SELECT count(*) FROM order_items a, order_items b, order_items c";
     let error = Client::open(&server).await.error(json!({ "query": slow, "timeoutMs": 999_999_999 })).await;
     assert_eq!(error["code"], "QUERY_TIMEOUT");
+}
+
+#[tokio::test]
+async fn calls_that_find_no_slot_and_no_connection_are_told_to_come_back() {
+    for scarce in ["MAX_CONCURRENT_QUERIES", "POOL_SIZE"] {
+        let server = shop_server_with(&[(scarce, "1"), ("POOL_TIMEOUT_MS", "300")]).await;
+        let (mut one, mut other) = (Client::open(&server).await, Client::open(&server).await);
+        // The first takes the only place; answered or not, it is over after three seconds.
+        let slow =
+            json!({ "query": "SELECT count(*) FROM order_items a, order_items b, order_items c", "timeoutMs": 3000 });
+        let id = one.start("tools/call", json!({ "name": "run_sql", "arguments": slow })).await;
+        until("the only place is taken", async || {
+            Client::open(&server).await.run(json!({ "query": "SELECT 1" })).await.1
+        })
+        .await;
+        let error = other.error(json!({ "query": "SELECT 1" })).await;
+        assert_eq!(
+            (&error["code"], &error["context"]["retry_after_ms"]),
+            (&json!("SERVER_BUSY"), &json!(300)),
+            "{scarce}"
+        );
+        assert_eq!(one.receive().await["id"], id);
+        assert_eq!(other.rows("SELECT 1 AS one", json!([])).await.row_count, 1, "{scarce}");
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use serde_json::json;
 use sqlx::Connection;
 
 use crate::client::Client;
-use crate::database_of;
+use crate::{database_of, shop_server_with};
 
 /// Samples of each built-in type that a table can hold: its name, then values as text.
 const SAMPLES: &[(&str, &[&str])] = &[
@@ -292,4 +292,12 @@ async fn text_that_is_not_utf8_is_an_error_that_names_the_column() {
     let error = Client::open(&server).await.error(json!({ "query": "SELECT word FROM words" })).await;
     assert_eq!(error["code"], "EXECUTION_ERROR");
     assert!(error["message"].as_str().unwrap().contains("word"), "{error}");
+}
+
+#[tokio::test]
+async fn timestamps_are_shown_and_read_in_the_zone_that_is_set() {
+    let server = shop_server_with(&[("TIMEZONE", "Asia/Kolkata")]).await;
+    let query = "SELECT '2024-01-01 00:00+00'::timestamptz AS shown, $1::timestamptz = '2024-01-01 00:00+00' AS same";
+    let rows = Client::open(&server).await.rows(query, json!(["2024-01-01 05:30"])).await;
+    assert_eq!(rows.rows.get(), r#"[{"shown":"2024-01-01T05:30:00+05:30","same":true}]"#);
 }

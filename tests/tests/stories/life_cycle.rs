@@ -1,7 +1,8 @@
 //! Start, watch, stop: configuration that is refused whole, health and metrics, and an orderly end on SIGTERM.
 
 use harness::process::Process;
-use harness::{McpServer, SHOP, ServerOptions, Stack, shared_postgres};
+use harness::{Agent, AgentOptions, McpServer, SHOP, ServerOptions, Stack, shared_postgres};
+use serde_json::json;
 
 use crate::{ask, client, get};
 
@@ -31,6 +32,53 @@ async fn metrics_want_a_key_unless_they_are_public() {
     let (status, text) = get(&public.http_url("/metrics")).await;
     assert_eq!(status, 200);
     assert!(text.contains("# TYPE"), "{text}");
+}
+
+#[tokio::test]
+async fn metrics_count_what_was_asked() {
+    let postgres = shared_postgres().await;
+    let server = McpServer::start(ServerOptions::new(postgres.reader_url(SHOP)).with_env("METRICS_PUBLIC", "true"));
+    let server = server.await.unwrap();
+    let agent = Agent::start(AgentOptions::new(&server)).await.unwrap();
+    assert_eq!(ask(&agent, "how many users").await.0, 200);
+    let check = async |url: String, expected: &[&str]| {
+        let (_, text) = get(&url).await;
+        for line in expected {
+            assert!(text.lines().any(|found| found.starts_with(line)), "{line} is not in {text}");
+        }
+    };
+    let of_agent = [
+        "agent_http_requests_total{route=\"/query\",method=\"POST\",status=\"200\"} 1",
+        "agent_stage_duration_seconds_count{stage=\"execute\",outcome=\"ok\"} 1",
+        "agent_link_up 1",
+    ];
+    check(agent.http_url("/metrics"), &of_agent).await;
+    let of_server = [
+        "pgmcp_tool_calls_total{tool=\"run_sql\",outcome=\"ok\"} ",
+        "pgmcp_tool_duration_seconds_count{tool=\"run_sql\"} ",
+        "pgmcp_client_connections 1",
+        "pgmcp_catalog_loads_total{database=\"db_pg_mcp_small\",outcome=\"ok\"} 1",
+    ];
+    check(server.http_url("/metrics"), &of_server).await;
+}
+
+#[tokio::test]
+async fn no_value_and_no_key_is_logged_however_much_is() {
+    let postgres = shared_postgres().await;
+    let server = McpServer::start(ServerOptions::new(postgres.reader_url(SHOP)).with_env("LOG_LEVEL", "trace"));
+    let server = server.await.unwrap();
+    let agent = Agent::start(AgentOptions::new(&server).with_env("LOG_LEVEL", "trace")).await.unwrap();
+    let (status, answer) = ask(&agent, "emails of users from Berlin").await;
+    assert_eq!((status, &answer["params"]), (200, &json!(["Berlin"])), "{answer}");
+    let email = answer["rows"][0]["email"].as_str().unwrap();
+    for (program, log, said) in
+        [("agent", agent.logs(), "POST /query answered 200"), ("mcp-server", server.logs(), "run_sql answered ok")]
+    {
+        assert!(log.contains(said), "{program} logs what it did: {log}");
+        for secret in ["Berlin", email, server.api_key()] {
+            assert!(!log.contains(secret), "{program} logs {secret}");
+        }
+    }
 }
 
 #[tokio::test]
