@@ -169,7 +169,8 @@ fn catalog() -> Value {
         "fingerprint": "f1", "database": "shop", "description": null, "server_version": "15.0", "timezone": "UTC",
         "search_path": ["public"], "functions": [], "next_cursor": null,
         "tables": [{
-            "table_name": "users", "schema_name": "public", "type": "table", "description": null,
+            // Longer than the smallest budget of a prompt.
+            "table_name": "users", "schema_name": "public", "type": "table", "description": "Whoever buys. ".repeat(50),
             "columns": [column("id", "bigint"), column("name", "text")], "indexes": [], "constraints": [],
             "foreign_keys": [], "estimated_row_count": 3, "partition_count": null,
         }],

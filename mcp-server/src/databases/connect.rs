@@ -1,5 +1,6 @@
 //! How a session comes to be: TLS, pins, and on the first connection a look at what the role could do.
 
+use std::error::Error;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +67,7 @@ impl From<sqlx::Error> for ConnectError {
         let is_tls = match &error {
             sqlx::Error::Tls(_) => true,
             // What rustls finds wrong arrives as what went wrong while reading.
-            sqlx::Error::Io(io) => io.get_ref().is_some_and(|cause| cause.is::<rustls::Error>()),
+            sqlx::Error::Io(io) => io.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>),
             _ => false,
         };
         if is_tls { Self::Tls(error) } else { Self::Unreachable(error) }
