@@ -18,8 +18,7 @@ use shared_protocol::names::did_you_mean;
 use tracing::{error, warn};
 
 use crate::mcp::client::Error as McpError;
-use crate::mcp::link::{ConnectError, LinkError};
-use crate::mcp::transport::TransportError;
+use crate::mcp::link::LinkError;
 use crate::pipeline::{Failure, Reason};
 use crate::translator::{Abstention, TranslateError};
 
@@ -244,9 +243,11 @@ fn unavailable(code: &'static str, detail: impl Into<String>) -> Problem {
 fn of_mcp(error: &McpError) -> Problem {
     match error {
         McpError::Link(LinkError::Down(cause)) => {
-            let key_refused = matches!(cause.as_deref(), Some(ConnectError::Transport(TransportError::KeyRefused)));
             let problem = unavailable("MCP_UNAVAILABLE", "mcp-server can't be reached at the moment.");
-            if key_refused { problem.suggest("Give agent and mcp-server the same WS_API_KEY.") } else { problem }
+            match cause {
+                Some(cause) => problem.suggest(cause.way_out()),
+                None => problem.suggest("Ask again in a second: the agent has just started."),
+            }
         }
         McpError::Link(LinkError::TimedOut) => {
             Problem::new(StatusCode::GATEWAY_TIMEOUT, "MCP_TIMEOUT", "mcp-server did not answer in time.")
@@ -327,6 +328,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::mcp::link::ConnectError;
+    use crate::mcp::transport::TransportError;
 
     fn detail(code: ErrorCode) -> ErrorDetail {
         ErrorDetail { code, message: "m".into(), suggestion: Some("s".into()), context: None }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use daemon::log::Chain;
 use jsonrpsee::core::client::async_client::PingConfig;
 use jsonrpsee::core::client::{Client, ClientT, Error as RpcError};
 use jsonrpsee::core::middleware::RpcServiceBuilder;
@@ -76,6 +77,17 @@ pub enum ConnectError {
     /// The connection stood, and then broke.
     #[error("the connection to mcp-server broke: {0}")]
     Broken(String),
+}
+
+impl ConnectError {
+    /// What whoever runs the agent can do about it, in one sentence.
+    pub fn way_out(&self) -> &'static str {
+        match self {
+            Self::Transport(error) => error.way_out(),
+            Self::Greeting(_) => "Check that WS_URL leads to an mcp-server, and that it is of the agent's version.",
+            Self::TimedOut | Self::Broken(_) => "Check that mcp-server runs, and that WS_URL leads to it.",
+        }
+    }
 }
 
 /// Why a call over the link has no answer.
@@ -286,13 +298,12 @@ impl Supervisor {
     fn down(&self, error: ConnectError, pause: Duration, said: String) -> String {
         gauge!(metric::LINK_UP).set(0);
         let url = &self.config.url;
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        let reason = format!("{error}{cause}");
+        let reason = Chain(&error).to_string();
         let retry_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         if reason == said {
             debug!(url, retry_ms, "still no link to mcp-server at {url}: {reason}");
         } else {
-            warn!(url, retry_ms, "no link to mcp-server at {url}, trying again: {reason}");
+            warn!(url, retry_ms, "no link to mcp-server at {url}, trying again: {reason}. {}", error.way_out());
         }
         self.publish.send_replace(State::Down(Arc::new(error)));
         reason
@@ -313,7 +324,7 @@ fn pauses() -> backon::ExponentialBackoff {
 fn in_words(reason: &RpcError) -> String {
     match reason {
         RpcError::RestartNeeded(inner) => in_words(inner),
-        RpcError::Transport(error) => error.to_string(),
+        RpcError::Transport(error) => Chain(error.as_ref()).to_string(),
         _ => "a message was not understood, or nothing was heard for too long".to_owned(),
     }
 }

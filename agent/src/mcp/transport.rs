@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -57,6 +58,34 @@ pub enum TransportError {
     /// The server didn't read what we wrote.
     #[error("mcp-server took nothing for {} s", WRITE_DEADLINE.as_secs())]
     Stalled,
+}
+
+impl TransportError {
+    /// What whoever runs the agent can do about it, in one sentence.
+    pub fn way_out(&self) -> &'static str {
+        match self {
+            Self::KeyRefused => "Give agent and mcp-server the same WS_API_KEY.",
+            Self::HandshakeRefused(_) => {
+                "Check that WS_URL ends in /mcp, and that a proxy in between passes WebSocket upgrades on."
+            }
+            Self::Socket(error) if is_tls(error) => {
+                "Check that WS_URL begins with the right one of ws:// and wss://, and that this machine trusts the \
+                 certificate's authority (SSL_CERT_FILE names others)."
+            }
+            Self::Socket(_) | Self::Closed(_) | Self::Stalled => {
+                "Check that mcp-server runs, and that WS_URL leads to it."
+            }
+        }
+    }
+}
+
+fn is_tls(error: &WsError) -> bool {
+    match error {
+        WsError::Tls(_) => true,
+        // What rustls finds wrong arrives as what went wrong while reading.
+        WsError::Io(io) => io.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>),
+        _ => false,
+    }
 }
 
 /// Both halves of a connection, and the registry as it is pushed.
