@@ -20,7 +20,10 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Path of a file of the repository, from its root: `repository_file("fixtures/shop/shop.sql")`.
 pub fn repository_file(path: &str) -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(path)
+    // Under cargo, the crate that is being tested; what stood there at compile time may be another clone that shares the
+    // target folder.
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    PathBuf::from(manifest).join("..").join(path)
 }
 
 /// A fresh random secret of 32 letters and digits, long enough for an API key and safe in a URL.

@@ -65,6 +65,7 @@ impl TransportError {
     pub fn way_out(&self) -> &'static str {
         match self {
             Self::KeyRefused => "Give agent and mcp-server the same WS_API_KEY.",
+            Self::HandshakeRefused(403) => "Use a host name in WS_URL that mcp-server's WS_ALLOWED_HOSTS lists.",
             Self::HandshakeRefused(_) => {
                 "Check that WS_URL ends in /mcp, and that a proxy in between passes WebSocket upgrades on."
             }
@@ -126,7 +127,7 @@ pub(super) async fn connect(
 fn handshake_error(error: WsError) -> TransportError {
     match error {
         WsError::Http(response) => match response.status().as_u16() {
-            401 | 403 => TransportError::KeyRefused,
+            401 => TransportError::KeyRefused,
             status => TransportError::HandshakeRefused(status),
         },
         other => other.into(),

@@ -6,6 +6,7 @@ mod life_cycle;
 mod llm;
 mod query;
 mod test_queries;
+mod troubleshooting;
 
 use harness::Agent;
 use serde_json::{Value, json};
