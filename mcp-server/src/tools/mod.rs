@@ -1,5 +1,6 @@
 //! What a tool is, what it is given, and how it fails. One file per tool; the registry is the list of them.
 
+mod arguments;
 mod definition;
 mod registry;
 pub mod run_sql;

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use shared_protocol::error::ErrorCode;
-use shared_protocol::names::{closest, did_you_mean, shortened};
 use shared_protocol::tool::run_sql::{NAME, ResultColumn, RunSqlInput, RunSqlOutput};
 use sql_guard::{CheckedQuery, Rejection};
 
+use super::arguments::parse;
 use super::definition::{input_schema, output_schema};
 use super::{Call, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput};
 use crate::catalog::Snapshot;
@@ -46,7 +46,7 @@ impl Tool for RunSql {
         arguments: Map<String, Value>,
         call: &Call,
     ) -> Result<ToolOutput, ToolError> {
-        let input: RunSqlInput = parse(arguments, &["query", "params", "database", "maxRows", "timeoutMs"])?;
+        let input: RunSqlInput = parse(arguments)?;
         let limits = limits(context, &input, call)?;
         let database = context.database(input.database.as_deref())?;
         let (query, snapshot) = call.within(limits.timeout, checked(context, &input.query)).await??;
@@ -63,23 +63,6 @@ impl Tool for RunSql {
         })?;
         Ok(ToolOutput { rows: rows.row_count, json: to_json(rows) })
     }
-}
-
-/// Arguments of any tool, with unknown and ill-typed ones named.
-fn parse<T: serde::de::DeserializeOwned>(arguments: Map<String, Value>, known: &[&str]) -> Result<T, ToolError> {
-    if let Some(unknown) = arguments.keys().find(|name| !known.contains(&name.as_str())) {
-        let near = closest(unknown, known.iter().copied(), 1);
-        let accepted = format!("The arguments are {}.", known.join(", "));
-        return Err(ToolError::Arguments {
-            message: format!("there is no argument {:?}", shortened(unknown)),
-            suggestion: Some(did_you_mean(&near).map_or(accepted.clone(), |question| format!("{question} {accepted}"))),
-        });
-    }
-    serde_path_to_error::deserialize(Value::Object(arguments)).map_err(|error| {
-        let path = error.path().to_string();
-        let place = if path == "." { String::new() } else { format!("argument {path:?}: ") };
-        ToolError::Arguments { message: format!("{place}{}", error.inner()), suggestion: None }
-    })
 }
 
 /// What the call may take: its own wishes, within the server's bounds.
