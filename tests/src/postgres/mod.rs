@@ -73,6 +73,8 @@ impl ThrowawayPostgres {
     /// When the name is taken, or a file can't be read or run; the message names it.
     pub async fn create_database(&self, name: &str, sql_files: &[&Path]) -> Result<()> {
         let mut postgres = self.superuser("postgres").await?;
+        // One at a time: roles belong to the whole cluster, and two that change the same one fail. Held until the end.
+        run(&mut postgres, "SELECT pg_advisory_lock(1)".to_owned()).await?;
         run(&mut postgres, format!("CREATE DATABASE {}", quote_identifier(name))).await?;
         let mut database = self.superuser(name).await?;
         let reader = repository_file("fixtures/shop/reader.sql");
