@@ -1,4 +1,4 @@
-//! The program: settings, and then the job that the command line names.
+//! The program: its command line and settings, and then its work.
 
 use std::process::ExitCode;
 
@@ -6,40 +6,22 @@ use agent::app::App;
 use agent::config::{Config, VARIABLES, command};
 use agent::telemetry;
 use anyhow::Context;
-use daemon::cli;
-use daemon::settings::Source;
+use daemon::cli::Program;
 
 fn main() -> ExitCode {
-    let source = Source::load(command(), VARIABLES);
-    let job = source.subcommand().map(str::to_owned);
-    if job.as_deref() == Some(cli::SETTINGS) {
-        return cli::settings(VARIABLES);
-    }
-    let config = match Config::from_source(source) {
-        Ok(config) => config,
-        Err(problems) => {
-            eprintln!("agent: {problems}");
-            return ExitCode::from(2);
-        }
+    let program = Program {
+        name: "agent",
+        command: command(),
+        variables: VARIABLES,
+        read: Config::from_source,
+        address: |config: &Config| config.http.address,
+        serve,
     };
-    match job.as_deref() {
-        Some(cli::READY) => cli::ready("agent", config.http.address),
-        _ => serve(config),
-    }
-}
-
-fn serve(config: Config) -> ExitCode {
-    match start(config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("agent: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    program.run()
 }
 
 #[tokio::main]
-async fn start(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config) -> anyhow::Result<()> {
     daemon::log::start(&config.log, telemetry::QUIET)?;
     let metrics = telemetry::start_metrics()?;
     // Two providers are compiled in by our dependencies; rustls wants one to be named.

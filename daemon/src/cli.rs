@@ -13,13 +13,13 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::settings::{self, Variable};
+use crate::settings::{SettingsError, Source, Variable, reference};
 
-/// Name of the subcommand of [`ready`].
-pub const READY: &str = "ready";
+/// Asks a running program whether it is ready.
+const READY: &str = "ready";
 
-/// Name of the subcommand of [`settings`].
-pub const SETTINGS: &str = "settings";
+/// Lists the settings.
+const SETTINGS: &str = "settings";
 
 /// Longest that a running program may take to say how it is.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -27,8 +27,52 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// Both subcommands, for a program's command line.
-pub fn subcommands() -> [clap::Command; 2] {
+/// A program as its command line sees it.
+pub struct Program<C> {
+    /// What it is called by.
+    pub name: &'static str,
+    /// Its command line, to which the flags of `variables` and the subcommands `ready` and `settings` are added.
+    pub command: clap::Command,
+    /// Its settings.
+    pub variables: &'static [Variable],
+    /// What makes its configuration of them.
+    pub read: fn(Source) -> Result<C, SettingsError>,
+    /// Where it listens.
+    pub address: fn(&C) -> SocketAddr,
+    /// Its work, until it is told to stop.
+    pub serve: fn(C) -> anyhow::Result<()>,
+}
+
+impl<C> Program<C> {
+    /// Does what the command line of this process asks for. The exit code is 0 where that went well, 2 where the settings are
+    /// wrong, else 1; why is said on stderr. A command line that can't be read ends the process with clap's own message.
+    pub fn run(self) -> ExitCode {
+        let source = Source::load(self.command.subcommands(subcommands()), self.variables);
+        let job = source.subcommand().map(str::to_owned);
+        if job.as_deref() == Some(SETTINGS) {
+            return settings(self.variables);
+        }
+        let config = match (self.read)(source) {
+            Ok(config) => config,
+            Err(problems) => {
+                eprintln!("{}: {problems}", self.name);
+                return ExitCode::from(2);
+            }
+        };
+        if job.as_deref() == Some(READY) {
+            return ready(self.name, (self.address)(&config));
+        }
+        match (self.serve)(config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{}: {error:#}", self.name);
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+fn subcommands() -> [clap::Command; 2] {
     [
         clap::Command::new(READY).about(
             "Asks the running program's /ready: exit code 0 when it is, else 1. For health checks of containers",
@@ -38,15 +82,14 @@ pub fn subcommands() -> [clap::Command; 2] {
     ]
 }
 
-/// Prints the table of settings on stdout.
-pub fn settings(variables: &[Variable]) -> ExitCode {
-    print!("{}", settings::reference(variables));
+fn settings(variables: &[Variable]) -> ExitCode {
+    print!("{}", reference(variables));
     ExitCode::SUCCESS
 }
 
 /// Asks `/ready` of the program that listens on `address` of this machine, and prints what it says: on stdout where it is
 /// ready, else on stderr. Takes five seconds at most.
-pub fn ready(program: &str, address: SocketAddr) -> ExitCode {
+fn ready(program: &str, address: SocketAddr) -> ExitCode {
     let address = reachable(address);
     match look(address) {
         Ok(said) => {

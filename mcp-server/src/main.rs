@@ -1,42 +1,24 @@
-//! The program: settings, and then the job that the command line names.
+//! The program: its command line and settings, and then its work.
 
 use std::process::ExitCode;
 
-use daemon::cli;
-use daemon::settings::Source;
+use daemon::cli::Program;
 use mcp_server::config::{Config, VARIABLES, command};
 use mcp_server::{app, telemetry};
 
 fn main() -> ExitCode {
-    let source = Source::load(command(), VARIABLES);
-    let job = source.subcommand().map(str::to_owned);
-    if job.as_deref() == Some(cli::SETTINGS) {
-        return cli::settings(VARIABLES);
-    }
-    let config = match Config::from_source(source) {
-        Ok(config) => config,
-        Err(problems) => {
-            eprintln!("mcp-server: {problems}");
-            return ExitCode::from(2);
-        }
+    let program = Program {
+        name: "mcp-server",
+        command: command(),
+        variables: VARIABLES,
+        read: Config::from_source,
+        address: |config: &Config| config.listener.address,
+        serve,
     };
-    match job.as_deref() {
-        Some(cli::READY) => cli::ready("mcp-server", config.listener.address),
-        _ => serve(config),
-    }
+    program.run()
 }
 
-fn serve(config: Config) -> ExitCode {
-    match start(config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("mcp-server: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn start(config: Config) -> anyhow::Result<()> {
+fn serve(config: Config) -> anyhow::Result<()> {
     daemon::log::start(&config.log, telemetry::QUIET)?;
     let metrics = telemetry::metrics::start()?;
     // One TLS provider in the process: two side by side panic at run time.

@@ -121,10 +121,9 @@ impl Config {
 
 /// The command line, to which every variable adds its flag.
 pub fn command() -> clap::Command {
-    clap::Command::new("agent")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("Asks PostgreSQL in plain words: a question goes in, SQL is written and run through mcp-server, rows come out")
-        .subcommands(daemon::cli::subcommands())
+    clap::Command::new("agent").version(env!("CARGO_PKG_VERSION")).about(
+        "Asks PostgreSQL in plain words: a question goes in, SQL is written and run through mcp-server, rows come out",
+    )
 }
 
 impl HttpConfig {

@@ -90,7 +90,6 @@ pub fn command() -> clap::Command {
     clap::Command::new("mcp-server")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Runs validated, read-only SQL on PostgreSQL for MCP clients: WebSocket on /mcp, X-API-Key")
-        .subcommands(daemon::cli::subcommands())
 }
 
 impl LimitsConfig {

@@ -12,6 +12,7 @@ mod conditions;
 mod dates;
 mod draft;
 mod evidence;
+mod explain;
 mod figures;
 mod grouping;
 mod joining;
@@ -150,7 +151,7 @@ fn choose(schema: &Schema<'_>, plans: Vec<Plan>) -> Result<Candidate, Abstention
         reading: Some(reading),
         assumptions: best.assumptions.clone(),
         warnings: Vec::new(),
-        plan: Some(best.to_json(schema)),
+        plan: Some(explain::json(schema, best)),
         usage: Usage::default(),
     })
 }

@@ -1,7 +1,7 @@
 //! The typed plan between question and SQL: what a reading wants, in terms of the schema.
 
 use chrono::NaiveDate;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::lexicon::{Aggregate, Comparison, Direction};
 use super::scope::{ColumnRef, Schema};
@@ -115,46 +115,8 @@ pub(super) enum OrderKey {
     Measure(usize),
 }
 
-impl Plan {
-    /// The plan as JSON, with names in place of positions.
-    pub(super) fn to_json(&self, schema: &Schema<'_>) -> Value {
-        let name = |column: &ColumnRef| qualified(schema, *column);
-        let names = |columns: &[ColumnRef]| columns.iter().map(name).collect::<Vec<_>>();
-        let filters =
-            |filters: &[Filter]| filters.iter().map(|f| super::reading::condition(schema, f, true)).collect::<Vec<_>>();
-        let order = |order: &Order| {
-            let by = match order.by {
-                OrderKey::Column(column) => qualified(schema, column),
-                OrderKey::Measure(index) => super::reading::measure(schema, self, &self.measures[index]),
-            };
-            json!({"by": by, "direction": if order.direction == Direction::Descending { "desc" } else { "asc" }})
-        };
-        json!({
-            "entity": schema.table(self.entity).table_name,
-            "join": self.join.map(|link| schema.table(other_end(schema, link, self.entity)).table_name.as_str()),
-            "distinct": self.distinct,
-            "columns": names(&self.columns),
-            "measures": self.measures.iter().map(|m| super::reading::measure(schema, self, m)).collect::<Vec<_>>(),
-            "group_by": names(&self.groups),
-            "filters": filters(&self.filters),
-            "related": self.related.as_ref().map(|related| json!({
-                "table": schema.table(related.table).table_name,
-                "exists": related.exists,
-                "filters": filters(&related.filters),
-            })),
-            "order_by": self.order.iter().map(order).collect::<Vec<_>>(),
-            "limit": self.limit,
-            "score": (self.score * 100.0).round() / 100.0,
-        })
-    }
-}
-
 /// The end of a link that isn't `table`.
 pub(super) fn other_end(schema: &Schema<'_>, link: usize, table: usize) -> usize {
     let link = &schema.links[link];
     if link.from == table { link.to } else { link.from }
-}
-
-fn qualified(schema: &Schema<'_>, column: ColumnRef) -> String {
-    format!("{}.{}", schema.table(column.table).table_name, schema.column(column).name)
 }
