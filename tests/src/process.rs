@@ -199,7 +199,10 @@ pub(crate) fn path() -> OsString {
 }
 
 /// The program's file: what `MCP_SERVER_BIN` or `AGENT_BIN` names, else the one in the folder of this build.
-fn binary(name: &str) -> Result<PathBuf> {
+///
+/// # Errors
+/// When it isn't there; the message names the command that builds it.
+pub fn binary(name: &str) -> Result<PathBuf> {
     let variable = format!("{}_BIN", name.replace('-', "_").to_uppercase());
     if let Some(file) = std::env::var_os(&variable).map(PathBuf::from) {
         if !file.is_file() {
