@@ -5,14 +5,18 @@
 set -u
 bin=$1 port=$2 locale=$3
 
-folder=$(mktemp -d "${TMPDIR:-/tmp}/pgmcp-postgres-XXXXXX") || exit 1
+folder=$(mktemp -d "${TMPDIR:-/tmp}/pgmcp-postgres-XXXXXX") || {
+    echo "the user $(id -un) needs a folder that it can write to: name one in TMPDIR" >&2
+    exit 1
+}
 cleanup() {
     trap - EXIT TERM INT HUP
     "$bin/pg_ctl" stop -s -m immediate -D "$folder/data" >/dev/null 2>&1
     rm -rf "$folder"
 }
 trap cleanup EXIT
-trap 'exit 143' TERM INT HUP
+# PIPE: there is nobody left to tell that it has started.
+trap 'exit 143' TERM INT HUP PIPE
 
 start() {
     # Nothing here has to survive a crash of the machine, so nothing waits for the disk.

@@ -189,6 +189,39 @@ mod tests {
         check("", None);
     }
 
+    /// Programs that only note how they are called; `start` takes until there is a file `go`.
+    const PRETENDED: &str = r#"
+        cd "$1" && mkdir tmp && printf '#!/bin/sh\n' >initdb && cat >pg_ctl <<'END' && chmod +x initdb pg_ctl
+#!/bin/sh
+cd "${0%/*}" && echo "$1" >>calls
+[ "$1" != start ] || while [ ! -e go ]; do sleep 0.01; done
+END
+    "#;
+
+    #[test]
+    fn a_server_whose_owner_was_killed_while_it_started_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        assert!(Command::new("/bin/sh").args(["-c", PRETENDED, "sh"]).arg(path).status().unwrap().success());
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", SCRIPT, "cluster.sh"]).arg(path).args(["1", LOCALE]).env("TMPDIR", path.join("tmp"));
+        let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut commands = shell.stdin.take().unwrap();
+        writeln!(commands, "secret").unwrap();
+        let calls = || std::fs::read_to_string(path.join("calls")).unwrap_or_default();
+        let deadline = Instant::now() + PATIENCE;
+        while calls() != "start\n" {
+            assert!(Instant::now() < deadline, "it doesn't start: {}", calls());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+
+        drop((commands, shell.stdout.take()));
+        std::fs::write(path.join("go"), "").unwrap();
+        shell.wait().unwrap();
+        assert_eq!(calls(), "start\nstop\n");
+        assert_eq!(std::fs::read_dir(path.join("tmp")).unwrap().count(), 0, "its folder is left");
+    }
+
     #[test]
     fn a_failed_start_says_why() {
         let nowhere = Programs("/nonexistent".into());
