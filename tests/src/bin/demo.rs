@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 use std::env;
-use std::fmt::Write as _;
+use std::fmt::{self, Display, Write as _};
+use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -29,6 +30,7 @@ async fn main() -> ExitCode {
     harness::clean_up();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Unheard>() => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("demo: {error:#}");
             ExitCode::FAILURE
@@ -43,12 +45,12 @@ async fn run() -> Result<()> {
     {
         bail!(".env: {error}");
     }
-    let settings = Settings::from_env()?;
+    let mut settings = Settings::from_env()?;
     let stopped = stop_signal()?;
     tokio::pin!(stopped);
 
     let mut demo = tokio::select! {
-        demo = Demo::start(&settings) => demo?,
+        demo = Demo::start(&mut settings) => demo?,
         () = &mut stopped => return Ok(()),
     };
     let outcome = tokio::select! {
@@ -76,12 +78,13 @@ fn stop_signal() -> Result<impl Future<Output = ()>> {
 
 /// What the environment says; everything else of it goes on to the programs as it is.
 struct Settings {
-    ws_port: u16,
-    http_port: u16,
+    ws_port: Port,
+    http_port: Port,
     api_key: String,
     key_is_generated: bool,
     /// What is said about the translator.
     translator: String,
+    asks_a_model: bool,
 }
 
 impl Settings {
@@ -89,33 +92,50 @@ impl Settings {
         let given = |name: &str| env::var(name).ok().filter(|value| !value.trim().is_empty());
         let key = given("WS_API_KEY");
         let base_url = given("LLM_BASE_URL");
-        let translator = match given("TRANSLATOR").as_deref() {
+        let (asks_a_model, translator) = match given("TRANSLATOR").as_deref() {
             None | Some("auto") if given("LLM_API_KEY").is_none() && base_url.is_none() => {
-                "offline (set LLM_API_KEY or LLM_BASE_URL to use a language model)".to_owned()
+                (false, "offline (set LLM_API_KEY or LLM_BASE_URL to use a language model)".to_owned())
             }
-            Some("offline") => "offline, as TRANSLATOR says".to_owned(),
-            _ => format!("language model at {}", base_url.as_deref().unwrap_or("OpenAI")),
+            Some("offline") => (false, "offline, as TRANSLATOR says".to_owned()),
+            _ => (true, format!("language model at {}", base_url.as_deref().unwrap_or("OpenAI"))),
         };
         Ok(Self {
-            ws_port: port("WS_PORT", DEFAULT_WS_PORT)?,
-            http_port: port("HTTP_PORT", DEFAULT_HTTP_PORT)?,
+            ws_port: Port::reserve("WS_PORT", DEFAULT_WS_PORT)?,
+            http_port: Port::reserve("HTTP_PORT", DEFAULT_HTTP_PORT)?,
             key_is_generated: key.is_none(),
             api_key: key.unwrap_or_else(random_secret),
             translator,
+            asks_a_model,
         })
     }
 }
 
-/// The port that a variable names, if it is free.
-fn port(variable: &str, default: u16) -> Result<u16> {
-    let port = match env::var(variable).ok().filter(|value| !value.is_empty()) {
-        None => default,
-        Some(value) => value.parse().with_context(|| format!("{variable} is {value:?}, not a port from 0 to 65535"))?,
-    };
-    if let Err(error) = TcpListener::bind(("127.0.0.1", port)) {
-        bail!("port {port} can't be had ({error}): name another with {variable}=…");
+/// A port that is kept from others until a program of ours takes it, so that of two demos the later one hears at once.
+struct Port {
+    number: u16,
+    reserved: Option<TcpListener>,
+}
+
+impl Port {
+    /// The port that a variable names, if it is free.
+    fn reserve(variable: &str, default: u16) -> Result<Self> {
+        let number = match env::var(variable).ok().filter(|value| !value.is_empty()) {
+            None => default,
+            Some(value) => {
+                value.parse().with_context(|| format!("{variable} is {value:?}, not a port from 0 to 65535"))?
+            }
+        };
+        match TcpListener::bind(("127.0.0.1", number)) {
+            Ok(listener) => Ok(Self { number, reserved: Some(listener) }),
+            Err(error) => bail!("port {number} can't be had ({error}): name another with make demo {variable}=…"),
+        }
     }
-    Ok(port)
+
+    /// Lets it go, for the program that starts now.
+    fn release(&mut self) -> String {
+        self.reserved = None;
+        self.number.to_string()
+    }
 }
 
 struct Demo {
@@ -127,20 +147,20 @@ struct Demo {
 }
 
 impl Demo {
-    async fn start(settings: &Settings) -> Result<Self> {
+    async fn start(settings: &mut Settings) -> Result<Self> {
         let begun = Instant::now();
-        println!("Starting a throwaway PostgreSQL with the sample shop …");
+        say("Starting a throwaway PostgreSQL with the sample shop …")?;
         let postgres = ThrowawayPostgres::start().await?;
         postgres.load_shop().await.context("load the sample shop")?;
 
-        println!("Starting mcp-server and agent …");
+        say("Starting mcp-server and agent …")?;
         let mut server = Process::start(
             "mcp-server",
             &environment(&[
                 ("DATABASE_URL", postgres.reader_url(SHOP)),
                 ("POSTGRES_SSLMODE", "disable".to_owned()),
                 ("WS_HOST", "127.0.0.1".to_owned()),
-                ("WS_PORT", settings.ws_port.to_string()),
+                ("WS_PORT", settings.ws_port.release()),
                 ("WS_API_KEY", settings.api_key.clone()),
             ]),
         )?;
@@ -151,29 +171,39 @@ impl Demo {
                 ("WS_URL", format!("ws://{server_address}{MCP_PATH}")),
                 ("WS_API_KEY", settings.api_key.clone()),
                 ("HTTP_HOST", "127.0.0.1".to_owned()),
-                ("HTTP_PORT", settings.http_port.to_string()),
+                ("HTTP_PORT", settings.http_port.release()),
             ]),
         )?;
         let agent_address = agent.listening().await?;
         server.answers(&format!("http://{server_address}/ready")).await?;
+        if settings.asks_a_model {
+            let patience = harness::PATIENCE.as_secs();
+            say(format_args!(
+                "Waiting for the {}, {patience} s at most (TRANSLATOR=offline does without) …",
+                settings.translator
+            ))?;
+        }
         agent.answers(&format!("http://{agent_address}/ready")).await?;
-        println!("Ready after {:.1} s.\n", begun.elapsed().as_secs_f64());
+        say(format_args!("Ready after {:.1} s.\n", begun.elapsed().as_secs_f64()))?;
         Ok(Self { agent, server, postgres, server_address, agent_address })
     }
 
     /// Asks the question, prints what to try next, and stays until one of the programs dies.
     async fn serve(&mut self, settings: &Settings) -> Result<()> {
-        println!("Question:    {QUESTION}\nTranslator:  {}", settings.translator);
-        println!("{}", self.ask(QUESTION).await?);
+        say(format_args!("Question:    {QUESTION}\nTranslator:  {}", settings.translator))?;
+        say(self.ask(QUESTION).await?)?;
 
         let body = json!({"question": NEXT_QUESTION});
-        println!("Try next:\n");
-        println!("  curl -s http://{}/query -H 'content-type: application/json' -d '{body}'\n", self.agent_address);
-        println!("MCP over WebSocket: ws://{}{MCP_PATH}", self.server_address);
+        say("Try next:\n")?;
+        say(format_args!(
+            "  curl -s http://{}/query -H 'content-type: application/json' -d '{body}'\n",
+            self.agent_address
+        ))?;
+        say(format_args!("MCP over WebSocket: ws://{}{MCP_PATH}", self.server_address))?;
         if settings.key_is_generated {
-            println!("Key of this run:    X-API-Key: {}", settings.api_key);
+            say(format_args!("Key of this run:    X-API-Key: {}", settings.api_key))?;
         }
-        println!("\nCtrl-C ends it and leaves nothing behind.");
+        say("\nCtrl-C ends it and leaves nothing behind.")?;
         loop {
             for (name, program) in [("mcp-server", &mut self.server), ("agent", &mut self.agent)] {
                 if let Some(status) = program.exited()? {
@@ -201,7 +231,7 @@ impl Demo {
 
     /// Ends everything from the top down, so that each tier can finish what the one above asked for.
     async fn stop(mut self) -> Result<()> {
-        println!("\nStopping …");
+        let _ = say("\nStopping …");
         self.agent.terminate().await?;
         self.server.terminate().await?;
         tokio::task::spawn_blocking(move || drop(self.postgres)).await?;
@@ -209,13 +239,35 @@ impl Demo {
     }
 }
 
-/// The environment of a program: this one's, less what would lead it to another database, and what the demo decides.
+/// The environment of a program: this one's, less what is meant for somebody's own set-up, and what the demo decides.
 fn environment(decided: &[(&str, String)]) -> Vec<(String, String)> {
-    let inherited = env::vars()
-        .filter(|(name, _)| !name.starts_with("POSTGRES_") && !name.starts_with("PG") && name != "DATABASE_URL");
+    let inherited = env::vars().filter(|(name, _)| !is_for_another_setup(name));
     let own = decided.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
     inherited.chain([("LOG_FORMAT".to_owned(), "json".to_owned())]).chain(own).collect()
 }
+
+/// What would lead a program to another database, keep the demo's own questions out, or hide where a program listens.
+fn is_for_another_setup(variable: &str) -> bool {
+    let alone = ["DATABASE_URL", "AGENT_API_KEY", "HTTP_ALLOWED_HOSTS", "WS_ALLOWED_HOSTS", "LOG_LEVEL"];
+    variable.starts_with("POSTGRES_") || variable.starts_with("PG") || alone.contains(&variable)
+}
+
+/// Prints a line.
+fn say(line: impl Display) -> Result<()> {
+    Ok(writeln!(io::stdout(), "{line}").map_err(|_| Unheard)?)
+}
+
+/// Whoever read the output has gone (`make demo | head`): a reason to stop, and no failure.
+#[derive(Debug)]
+struct Unheard;
+
+impl Display for Unheard {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("nobody reads the output any more")
+    }
+}
+
+impl std::error::Error for Unheard {}
 
 /// The part of an answer that is shown.
 #[derive(Deserialize)]
@@ -236,8 +288,8 @@ struct Column {
     name: String,
 }
 
-impl std::fmt::Display for Answer {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Display for Answer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "SQL:         {}", self.sql)?;
         if !self.params.is_empty() {
             writeln!(out, "Parameters:  {}", Value::Array(self.params.clone()))?;
@@ -307,7 +359,26 @@ mod tests {
     #[test]
     fn a_taken_port_names_the_variable() {
         let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let error = port("NO_SUCH_PORT", taken.local_addr().unwrap().port()).unwrap_err().to_string();
-        assert!(error.contains("NO_SUCH_PORT=…"), "{error}");
+        let error = Port::reserve("NO_SUCH_PORT", taken.local_addr().unwrap().port()).err().unwrap().to_string();
+        assert!(error.contains("make demo NO_SUCH_PORT=…"), "{error}");
+    }
+
+    #[test]
+    fn a_port_is_kept_until_it_is_released() {
+        let free = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let mut first = Port::reserve("NO_SUCH_PORT", free).unwrap();
+        assert!(Port::reserve("NO_SUCH_PORT", free).is_err(), "two had port {free}");
+        assert_eq!(first.release(), free.to_string());
+        Port::reserve("NO_SUCH_PORT", free).unwrap();
+    }
+
+    #[test]
+    fn what_is_meant_for_another_setup_stays_out() {
+        for name in ["POSTGRES_HOST", "PGSSLMODE", "DATABASE_URL", "AGENT_API_KEY", "WS_ALLOWED_HOSTS", "LOG_LEVEL"] {
+            assert!(is_for_another_setup(name), "{name}");
+        }
+        for name in ["LLM_API_KEY", "TRANSLATOR", "MAX_ROWS", "HTTPS_PROXY", "PATH"] {
+            assert!(!is_for_another_setup(name), "{name}");
+        }
     }
 }
