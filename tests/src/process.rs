@@ -23,6 +23,9 @@ const KEPT_LINES: usize = 10_000;
 /// How often a condition is looked at again while it is waited for.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
+/// The same where looking is a request, which the program logs: from [`POLL_INTERVAL`] it grows to this.
+const LONGEST_POLL_INTERVAL: Duration = Duration::from_millis(100);
+
 /// A running program. Dropping it kills it; [`Process::terminate`] is the polite way.
 pub struct Process {
     name: &'static str,
@@ -125,10 +128,12 @@ impl Process {
     /// Waits until a GET of the URL answers 200.
     ///
     /// # Errors
-    /// When the program ends or [`PATIENCE`] is over before; the message has the last answer and the log.
+    /// When the program ends or [`PATIENCE`] is over before; the message has the last answer, and the log less what it
+    /// says about these requests.
     pub async fn answers(&mut self, url: &str) -> Result<()> {
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
         let deadline = Instant::now() + PATIENCE;
+        let mut pause = POLL_INTERVAL;
         loop {
             let seen = match client.get(url).send().await {
                 Ok(response) if response.status().is_success() => return Ok(()),
@@ -139,9 +144,14 @@ impl Process {
                 bail!("{} ended ({status}):\n{}", self.name, self.logs());
             }
             if Instant::now() > deadline {
-                bail!("{url} didn't answer 200 within {} s; last: {seen}\n{}", PATIENCE.as_secs(), self.logs());
+                let seconds = PATIENCE.as_secs();
+                bail!(
+                    "{url} didn't answer 200 within {seconds} s; last: {seen}\n{}",
+                    self.log.without_requests_of(url)
+                );
             }
-            tokio::time::sleep(POLL_INTERVAL).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_POLL_INTERVAL);
         }
     }
 
@@ -259,6 +269,14 @@ impl Log {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// All of it but the access log's lines about this URL.
+    fn without_requests_of(&self, url: &str) -> String {
+        let path = reqwest::Url::parse(url).map_or_else(|_| url.to_owned(), |url| url.path().to_owned());
+        let request = format!("GET {path} answered");
+        let lines = self.lines();
+        lines.iter().filter(|line| !line.contains(&request)).map(String::as_str).collect::<Vec<_>>().join("\n")
+    }
+
     fn text(&self, last: usize) -> String {
         let lines = self.lines();
         let skipped = lines.len().saturating_sub(last);
@@ -294,6 +312,15 @@ mod tests {
     fn a_program_that_is_not_built_names_the_command() {
         let error = binary("no-such-program").unwrap_err().to_string();
         assert!(error.contains("cargo build --bins -p no-such-program"), "{error}");
+    }
+
+    #[test]
+    fn the_log_can_be_shown_without_the_requests_that_waited() {
+        let log = Log::default();
+        let lines = ["starting", "GET /ready answered 503", "GET /health answered 200", "no database"];
+        log.lines().extend(lines.map(String::from));
+        let shown = log.without_requests_of("http://127.0.0.1:1/ready");
+        assert_eq!(shown, "starting\nGET /health answered 200\nno database");
     }
 
     #[test]
