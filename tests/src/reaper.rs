@@ -22,6 +22,9 @@ for pid in $watched; do kill -KILL "$pid" 2>/dev/null; done
 rm -rf "$1"
 "#;
 
+/// Said where nothing can be written for a while.
+pub(crate) const WRITABLE_TMPDIR: &str = "TMPDIR must name a folder that can be written to";
+
 /// The shell that this process has, from the first use on.
 struct Reaper {
     /// None once it has been told to finish.
@@ -79,8 +82,7 @@ fn reaper() -> Result<&'static Reaper> {
 }
 
 fn start() -> Result<Reaper> {
-    let folder =
-        tempfile::Builder::new().prefix("pgmcp-run-").tempdir().context("make a folder for the programs")?.keep();
+    let folder = tempfile::Builder::new().prefix("pgmcp-run-").tempdir().context(WRITABLE_TMPDIR)?.keep();
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", SCRIPT, "reaper"]).arg(&folder).process_group(0).current_dir("/");
     shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());

