@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use daemon::log::Chain;
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use secrecy::ExposeSecret;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgConnection, Row};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::role::RoleReport;
 use super::session::Session;
@@ -21,6 +22,9 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest that a transaction of ours may idle; we never leave one open, so this only catches a lost process.
 const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often PostgreSQL looks whether we are still there while a statement runs.
+const CLIENT_CHECK: &str = "2s";
 
 /// Settings that every session has, besides the fixed ones.
 #[derive(Debug, Clone)]
@@ -160,6 +164,7 @@ impl Manager for SessionManager {
         let mut connection = self.options.connect().await?;
         let profile = self.accept(&mut connection).await?;
         let pid = self.pin(&mut connection, &profile).await?;
+        watch_client(&mut connection).await?;
         Ok(Session::new(connection, pid))
     }
 
@@ -168,6 +173,20 @@ impl Manager for SessionManager {
             return Err(RecycleError::message("the connection is no longer usable"));
         }
         Ok(())
+    }
+}
+
+/// Has PostgreSQL look now and then whether we are still there, so that a killed server leaves no statement running. Servers
+/// older than 14, and some systems, can't: theirs end at `statement_timeout`.
+async fn watch_client(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let set = "SELECT pg_catalog.set_config('client_connection_check_interval', $1, false)";
+    match sqlx::query(set).bind(CLIENT_CHECK).persistent(false).execute(connection).await {
+        Ok(_) => Ok(()),
+        Err(error @ sqlx::Error::Database(_)) => {
+            debug!(error = %Chain(&error), "PostgreSQL does not watch for clients that are gone");
+            Ok(())
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -46,6 +46,17 @@ async fn a_call_that_does_not_end_is_cancelled_on_postgresql() {
     assert!(started.elapsed() < harness::PATIENCE);
 }
 
+#[tokio::test]
+async fn a_server_that_is_killed_leaves_no_statement_running() {
+    let mut server = shop_server_with(&[]).await;
+    let mut client = Client::open(&server).await;
+    let query = "SELECT count(*) AS orphaned FROM order_items a, order_items b, order_items c";
+    client.start("tools/call", json!({ "name": "run_sql", "arguments": { "query": query } })).await;
+    until("the statement runs", async || active("orphaned").await > 0).await;
+    server.process().signal("KILL").unwrap();
+    until("PostgreSQL ends the statement", async || active("orphaned").await == 0).await;
+}
+
 async fn active(marker: &str) -> i64 {
     let mut superuser = shared_postgres().await.superuser("postgres").await.unwrap();
     let query = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%' || $1 || '%' AND pid <> pg_backend_pid()";
