@@ -3,6 +3,7 @@
 mod bad_weather;
 mod command_line;
 mod compose;
+mod demo;
 mod documents;
 mod life_cycle;
 mod llm;
