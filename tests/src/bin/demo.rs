@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::env;
 use std::fmt::{self, Display, Write as _};
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal, Write as _};
 use std::net::{SocketAddr, TcpListener};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -21,8 +21,11 @@ use tokio::signal::unix::{SignalKind, signal};
 const QUESTION: &str = "show last 5 users";
 const NEXT_QUESTION: &str = "how many orders per status";
 
-/// Widest cell of the printed table, in characters.
-const CELL_CHARS: usize = 28;
+/// Widest column of the printed table, in characters.
+const WIDEST_COLUMN: usize = 28;
+
+/// Columns get no narrower than this to fit a terminal.
+const NARROWEST_COLUMN: usize = 6;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -226,7 +229,7 @@ impl Demo {
             bail!("the agent answered {status}: {text}");
         }
         let answer: Answer = serde_json::from_str(&text).with_context(|| format!("understand the answer {text}"))?;
-        Ok(answer.to_string())
+        Ok(answer.shown(terminal_width().unwrap_or(usize::MAX)))
     }
 
     /// Ends everything from the top down, so that each tier can finish what the one above asked for.
@@ -288,46 +291,38 @@ struct Column {
     name: String,
 }
 
-impl Display for Answer {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "SQL:         {}", self.sql)?;
+impl Answer {
+    /// As text; the table is no wider than this if it can be helped.
+    fn shown(&self, width: usize) -> String {
+        let mut text = format!("SQL:         {}\n", self.sql);
         if !self.params.is_empty() {
-            writeln!(out, "Parameters:  {}", Value::Array(self.params.clone()))?;
+            let _ = writeln!(text, "Parameters:  {}", Value::Array(self.params.clone()));
         }
         let header = self.columns.iter().map(|column| column.name.clone()).collect();
         let rows = self
             .rows
             .iter()
             .map(|row| self.columns.iter().map(|column| cell(row.get(&column.name).map(AsRef::as_ref))).collect());
-        write!(out, "\n{}", table(std::iter::once(header).chain(rows).collect()))?;
-        writeln!(
-            out,
-            "\n{} rows in {:.1} ms. {}",
-            self.row_count,
-            self.execution_time_ms,
-            self.summary.as_deref().unwrap_or("")
-        )
+        let table = table(&std::iter::once(header).chain(rows).collect::<Vec<_>>(), width);
+        let summary = self.summary.as_deref().unwrap_or("");
+        let _ = writeln!(text, "\n{table}\n{} rows in {:.1} ms. {summary}", self.row_count, self.execution_time_ms);
+        text
     }
 }
 
-/// Text of a cell: strings without their quotes, all else as JSON writes it, cut to a width that fits a screen.
+/// Text of a cell: strings without their quotes, all else as JSON writes it.
 fn cell(value: Option<&RawValue>) -> String {
     let raw = value.map_or("", RawValue::get);
-    let text = serde_json::from_str::<String>(raw).unwrap_or_else(|_| raw.to_owned());
-    if text.chars().count() <= CELL_CHARS {
-        return text;
-    }
-    text.chars().take(CELL_CHARS - 1).chain(['…']).collect()
+    serde_json::from_str(raw).unwrap_or_else(|_| raw.to_owned())
 }
 
 /// Lines of equal columns; the first row is the header.
-fn table(rows: Vec<Vec<String>>) -> String {
-    let columns = rows.first().map_or(0, Vec::len);
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
+fn table(rows: &[Vec<String>], width: usize) -> String {
+    let widths = column_widths(rows, width);
     let mut text = String::new();
     for (number, row) in rows.iter().enumerate() {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{:width$}", cut(cell, *width))).collect();
         let _ = writeln!(text, "  {}", cells.join("  ").trim_end());
         if number == 0 {
             let rules: Vec<String> = widths.iter().map(|width| "─".repeat(*width)).collect();
@@ -335,6 +330,38 @@ fn table(rows: Vec<Vec<String>>) -> String {
         }
     }
     text
+}
+
+/// The widest column gives way first.
+fn column_widths(rows: &[Vec<String>], width: usize) -> Vec<usize> {
+    let columns = rows.first().map_or(0, Vec::len);
+    let longest = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let mut widths: Vec<usize> = (0..columns).map(|column| longest(column).min(WIDEST_COLUMN)).collect();
+    while widths.iter().map(|width| width + 2).sum::<usize>() > width
+        && let Some(widest) = widths.iter_mut().max()
+        && *widest > NARROWEST_COLUMN
+    {
+        *widest -= 1;
+    }
+    widths
+}
+
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// How many characters fit a line of the terminal, where there is one.
+fn terminal_width() -> Option<usize> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    // `stty` asks about the terminal at its standard input.
+    let size = Command::new("stty").arg("size").stdin(Stdio::inherit()).stderr(Stdio::null()).output().ok()?;
+    let width = String::from_utf8_lossy(&size.stdout).split_whitespace().nth(1)?.parse().ok()?;
+    (width > 0).then_some(width)
 }
 
 #[cfg(test)]
@@ -346,7 +373,7 @@ mod tests {
         let answer = r#"{"sql": "SELECT id, price, name FROM t LIMIT $1", "params": [2], "columns": [{"name": "id"}, {"name": "price"}, {"name": "name"}],
             "rows": [{"id": 7, "price": 1.10, "name": "Łukasz"}, {"id": 9223372036854775807, "price": null, "name": "a \"b\""}],
             "rowCount": 2, "executionTimeMs": 0.5, "summary": "Two rows."}"#;
-        let shown = serde_json::from_str::<Answer>(answer).unwrap().to_string();
+        let shown = serde_json::from_str::<Answer>(answer).unwrap().shown(usize::MAX);
         let expected = "SQL:         SELECT id, price, name FROM t LIMIT $1\nParameters:  [2]\n\n\
             \x20 id                   price  name\n\
             \x20 ───────────────────  ─────  ──────\n\
@@ -354,6 +381,19 @@ mod tests {
             \x20 9223372036854775807  null   a \"b\"\n\n\
             2 rows in 0.5 ms. Two rows.\n";
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_table_fits_the_terminal() {
+        let rows = [["id", "email", "created_at"], ["7", "someone@example.org", "2025-10-30T10:07:56+00:00"]];
+        let rows = rows.map(|row| row.map(str::to_owned).to_vec());
+        let shown = table(&rows, 40);
+        let expected = "\x20 id  email             created_at\n\
+            \x20 ──  ────────────────  ────────────────\n\
+            \x20 7   someone@example…  2025-10-30T10:0…\n";
+        assert_eq!(shown, expected);
+        let lines = table(&rows, 0);
+        assert_eq!(lines.lines().next(), Some("  id  email   creat…"), "it can't be narrower");
     }
 
     #[test]
