@@ -76,7 +76,7 @@ impl Source {
         let value = |variable: &Variable| {
             let flag = matches.get_one::<String>(variable.name).cloned();
             let text = flag.filter(|text| !text.trim().is_empty()).or_else(|| environment(variable.name))?;
-            (!text.trim().is_empty()).then(|| text.trim().to_owned())
+            (!text.trim().is_empty()).then_some(text)
         };
         let given = variables.iter().filter_map(|variable| Some((variable.name, value(variable)?))).collect();
         Self { variables, given, subcommand, problems: Vec::new() }
@@ -87,13 +87,16 @@ impl Source {
         self.subcommand.as_deref()
     }
 
-    /// The text given for `name`, or its default; `None` where there is neither.
+    /// The text given for `name`, without spaces around it, or its default; `None` where there is neither.
     ///
     /// # Panics
     /// Where the table has no such variable.
     pub fn text(&self, name: &str) -> Option<String> {
         let default = self.variable(name).default;
-        self.given.get(name).cloned().or_else(|| (!default.is_empty()).then(|| default.to_owned()))
+        self.given
+            .get(name)
+            .map(|text| text.trim().to_owned())
+            .or_else(|| (!default.is_empty()).then(|| default.to_owned()))
     }
 
     /// Whether a value was given, rather than left to its default.
@@ -104,6 +107,11 @@ impl Source {
     /// As [`Source::text`], kept from being shown.
     pub fn secret(&self, name: &str) -> Option<SecretString> {
         self.text(name).map(SecretString::from)
+    }
+
+    /// The text given for `name` to the last space, kept from being shown: a password may begin or end with one.
+    pub fn password(&self, name: &str) -> Option<SecretString> {
+        self.given.get(name).cloned().map(SecretString::from)
     }
 
     /// The value of `name`, where `is_valid` holds of it. A bad one is noted, and the default stands in until the end.
@@ -250,6 +258,15 @@ mod tests {
         let mut source = source(&["--port", " "], &[("PORT", ""), ("KEY", " ")]);
         assert_eq!(source.number("PORT", 0..=u16::MAX), 8080);
         assert!(source.secret("KEY").is_none() && !source.is_given("PORT"));
+    }
+
+    #[test]
+    fn spaces_around_a_value_count_in_passwords_alone() {
+        use secrecy::ExposeSecret;
+        let mut source = source(&["--key", " p "], &[("PORT", " 1 ")]);
+        assert_eq!(source.number("PORT", 0..=u16::MAX), 1);
+        assert_eq!(source.text("KEY").as_deref(), Some("p"));
+        assert_eq!(source.password("KEY").unwrap().expose_secret(), " p ");
     }
 
     #[test]

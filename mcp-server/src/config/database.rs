@@ -98,7 +98,7 @@ impl Target {
             port: source.number("POSTGRES_PORT", 1..=u16::MAX),
             database: source.text("POSTGRES_DB").expect("the database has a default"),
             user,
-            credentials: source.secret("POSTGRES_PASSWORD").map_or(Credentials::None, Credentials::Password),
+            credentials: source.password("POSTGRES_PASSWORD").map_or(Credentials::None, Credentials::Password),
             tls: None,
         }
     }
