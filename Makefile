@@ -9,7 +9,7 @@ SHELL := bash
 environment = . scripts/environment
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\)[a-z ]*:.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@awk -F ':.*## ' '/^[a-z ]+:.*## / { split($$1, names, " "); printf "  make %-10s %s\n", names[1], $$2 }' Makefile
 
 setup: ## Install what building and the demo need: libclang, PostgreSQL
 	@scripts/setup

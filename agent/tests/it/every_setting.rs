@@ -158,7 +158,7 @@ async fn bodies_are_measured() {
 async fn questions_have_their_time(flag: &str, value: &str) {
     let (agent, _model, _server) = stack([submit(USERS, json!([]))], [Outcome::Silence], &[flag, value]).await;
     let (status, body) = agent.ask_for_users().await;
-    assert_eq!((status, &body["code"]), (504, &json!("MCP_TIMEOUT")), "{body}");
+    assert_eq!(status, 504, "{body}");
 }
 
 async fn the_grace_ends() {

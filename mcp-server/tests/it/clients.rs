@@ -16,8 +16,8 @@ use crate::shop_server;
 #[tokio::test]
 async fn the_python_sdk_lists_the_tools_and_calls_run_sql() {
     let server = shop_server().await;
-    let python =
-        std::env::var("PGMCP_PYTHON").expect("PGMCP_PYTHON names a Python with the MCP SDK: `make setup` makes one");
+    let python = std::env::var("PGMCP_PYTHON")
+        .expect("PGMCP_PYTHON names a Python with the MCP SDK: `scripts/setup --tests` makes one");
     let output = tokio::process::Command::new(python)
         .arg(repository_file("mcp-server/tests/clients/python_websocket.py"))
         .arg(server.ws_url())

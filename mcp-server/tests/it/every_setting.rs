@@ -136,10 +136,10 @@ async fn the_authority_is_read_from_its_file() {
 }
 
 async fn calls_wait_for_a_connection_only_so_long() {
-    let server = shop_server_with(&[("POOL_SIZE", "1"), ("POOL_TIMEOUT_MS", "150")]).await;
+    let server = shop_server_with(&[("POOL_SIZE", "1"), ("POOL_TIMEOUT_MS", "2500")]).await;
     let _busy = busy(&server).await;
     let error = Client::open(&server).await.error(json!({ "query": "SELECT 1" })).await;
-    assert_eq!(error["message"], "all 1 connections to the database stayed busy for 150 ms");
+    assert_eq!(error["message"], "all 1 connections to the database stayed busy for 2500 ms");
 }
 
 async fn statements_have_their_time(arguments: Value) {
@@ -236,7 +236,7 @@ async fn a_superuser_is_served() {
 }
 
 async fn statements_wait_for_their_turn() {
-    let server = shop_server_with(&[("MAX_CONCURRENT_QUERIES", "1"), ("POOL_TIMEOUT_MS", "150")]).await;
+    let server = shop_server_with(&[("MAX_CONCURRENT_QUERIES", "1"), ("POOL_TIMEOUT_MS", "2500")]).await;
     let _busy = busy(&server).await;
     assert_eq!(code_of(&server, json!({ "query": "SELECT 1" })).await, "SERVER_BUSY");
 }

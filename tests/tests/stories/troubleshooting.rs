@@ -172,11 +172,14 @@ async fn a_model_that_chooses_no_tool() {
 #[tokio::test]
 async fn questions_that_fail() {
     let llm = ScriptedLlm::start().await;
-    let server = shop_server(&[("STATEMENT_TIMEOUT_MS", "1000"), ("MAX_STATEMENT_TIMEOUT_MS", "1000")]).await;
-    let options = AgentOptions::new(&server).with_llm(&llm.base_url()).with_env("MAX_ATTEMPTS", "1");
-    let agent = Agent::start(options).await.expect("it starts");
     let endless = "SELECT count(*) FROM order_items a, order_items b, order_items c";
-    for (sql, code) in [("SELECT repeat('x', 20000000)", "RESULT_TOO_LARGE"), (endless, "QUERY_TIMEOUT")] {
+    let impatient = [("STATEMENT_TIMEOUT_MS", "1000"), ("MAX_STATEMENT_TIMEOUT_MS", "1000")];
+    for (sql, settings, code) in
+        [("SELECT repeat('x', 20000000)", &[][..], "RESULT_TOO_LARGE"), (endless, &impatient[..], "QUERY_TIMEOUT")]
+    {
+        let server = shop_server(settings).await;
+        let options = AgentOptions::new(&server).with_llm(&llm.base_url()).with_env("MAX_ATTEMPTS", "1");
+        let agent = Agent::start(options).await.expect("it starts");
         llm.push(Reply::tool_call("submit_sql", json!({ "sql": sql, "params": [], "explanation": "A try." })));
         let problem = ask(&agent, "how many users").await.1;
         assert_eq!(problem["code"], code, "{problem}");
