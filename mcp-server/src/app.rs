@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 use crate::admin::Admin;
 use crate::catalog::{Catalogs, LoadError};
 use crate::config::Config;
-use crate::databases::{AcquireError, ConnectError, Database, SessionPins};
+use crate::databases::{AcquireError, ConnectError, Database, Grade, SessionPins};
 use crate::executor::Executor;
 use crate::mcp::handler::Service;
 use crate::telemetry::metrics;
@@ -140,7 +140,10 @@ async fn first_look(tools: &ToolContext) -> anyhow::Result<()> {
         Ok(_) => Ok(()),
         Err(LoadError::Acquire(AcquireError::Connect(ConnectError::Refused(report)))) => {
             for finding in report.findings() {
-                error!(database = name, grade = finding.grade.as_str(), "role of {name}: {}", finding.text);
+                match finding.grade {
+                    Grade::Refused => error!(database = name, grade = "refused", "role of {name}: {}", finding.text),
+                    Grade::Warned => warn!(database = name, grade = "warned", "role of {name}: {}", finding.text),
+                }
             }
             bail!(
                 "database {name} is refused: {}. Use a role that can only SELECT, or set ALLOW_PRIVILEGED_ROLE=true",

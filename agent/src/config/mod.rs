@@ -215,7 +215,9 @@ fn is_origin(text: &str) -> bool {
     let uri = http::Uri::try_from(text);
     !text.ends_with('/')
         && http::HeaderValue::from_str(text).is_ok()
-        && uri.is_ok_and(|uri| uri.scheme().is_some() && uri.host().is_some())
+        && uri.is_ok_and(|uri| {
+            uri.scheme().is_some() && uri.host().is_some() && uri.path() == "/" && uri.query().is_none()
+        })
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ fn every_problem_is_named_at_once_and_no_secret_is() {
         "--ws-url",
         "ws://user:hunter2@host",
         "--cors-allow-origins",
-        "example.org/",
+        "https://example.org/a",
         "--log-level",
         "loud",
         "--ws-api-key",

@@ -293,6 +293,7 @@ fn of_translation(error: &TranslateError) -> Problem {
         }
         TranslateError::Unavailable { retry_after_s, .. } => {
             unavailable("LLM_UNAVAILABLE", "The language model is not available at the moment.")
+                .suggest("Ask again later. If it stays so, check LLM_BASE_URL, LLM_API_KEY and LLM_MODEL.")
                 .retry_after(retry_after_s.unwrap_or(RETRY_AFTER_S))
         }
         TranslateError::TimedOut { limit_ms } => {

@@ -119,7 +119,7 @@ impl Inner {
         metrics::catalog_load(database, loaded.is_ok());
         match loaded {
             Ok(snapshot) => {
-                let (tables, duration_ms) = (snapshot.table_count(), started.elapsed().as_millis());
+                let (tables, duration_ms) = (snapshot.table_count(), started.elapsed().as_secs_f64() * 1000.0);
                 info!(
                     database,
                     tables,

@@ -108,6 +108,9 @@ impl Target {
         let text = url.expose_secret();
         let is_postgres = text.starts_with("postgres://") || text.starts_with("postgresql://");
         let parsed = if is_postgres { PgConnectOptions::from_str(text).ok() } else { None };
+        // An @ or / of a password that isn't escaped cuts the URL elsewhere: the rest of it would pass for the name.
+        let parsed =
+            parsed.filter(|options| !options.get_database().is_some_and(|name| name.contains(['@', '/', ':'])));
         let Some(options) = parsed else {
             source.reject("DATABASE_URL");
             let nothing = String::new;

@@ -60,6 +60,15 @@ fn a_url_overrides_the_parts() {
 }
 
 #[test]
+fn a_url_whose_password_is_not_escaped_is_refused() {
+    for url in ["postgres://me:p@hush/hush:1@localhost:5432/shop", "postgres://me:p/hush@localhost/shop"] {
+        let said = usable(&[("DATABASE_URL", url)]).unwrap_err();
+        assert!(said.contains("DATABASE_URL is (not shown)") && said.contains("%2F"), "{url}: {said}");
+        assert!(!said.contains("hush"), "{said}");
+    }
+}
+
+#[test]
 fn tls_is_strict_off_loopback_unless_told_otherwise() {
     let check = |host: &str, mode: &str, exposed: bool| {
         let config = usable(&[("POSTGRES_HOST", host), ("POSTGRES_SSLMODE", mode)]).unwrap();

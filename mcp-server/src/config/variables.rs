@@ -6,7 +6,7 @@ use daemon::settings::Variable;
 pub const VARIABLES: &[Variable] = &[
     Variable::secret(
         "DATABASE_URL",
-        "postgres://user:password@host:port/database",
+        "postgres://user:password@host:port/database, in which @ / : ? # of user and password are written %40 %2F %3A %3F %23",
         "The database; overrides every POSTGRES_ variable but the TLS ones",
     ),
     Variable::plain("POSTGRES_HOST", "localhost", "a host name or address", "Host of the database"),

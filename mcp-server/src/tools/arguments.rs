@@ -23,15 +23,19 @@ pub(super) fn parse<T: DeserializeOwned + JsonSchema>(arguments: Map<String, Val
         }
         let path = error.path().to_string();
         let place = if path == "." { String::new() } else { format!("argument {path:?}: ") };
-        ToolError::Arguments { message: format!("{place}{}", error.inner()), suggestion: None }
+        ToolError::Arguments { message: format!("{place}{}", error.inner()), suggestion: Some(accepted(&known)) }
     })
 }
 
 fn unknown_argument(unknown: &str, known: &[&str]) -> ToolError {
     let near = closest(unknown, known.iter().copied(), 1);
-    let accepted = format!("The arguments are {}.", known.join(", "));
+    let accepted = accepted(known);
     ToolError::Arguments {
         message: format!("there is no argument {:?}", shortened(unknown)),
         suggestion: Some(did_you_mean(&near).map_or(accepted.clone(), |question| format!("{question} {accepted}"))),
     }
+}
+
+fn accepted(known: &[&str]) -> String {
+    format!("The arguments are {}.", known.join(", "))
 }

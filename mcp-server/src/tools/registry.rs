@@ -19,7 +19,7 @@ impl fmt::Debug for Registry {
 
 impl Default for Registry {
     fn default() -> Self {
-        let tools: [Arc<dyn Tool>; 1] = [Arc::new(RunSql)];
+        let tools: Vec<Arc<dyn Tool>> = vec![Arc::new(RunSql)];
         Self(Arc::new(tools.into_iter().map(|tool| (tool.definition().name, tool)).collect()))
     }
 }

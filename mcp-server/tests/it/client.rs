@@ -90,6 +90,13 @@ impl Client {
         serde_json::from_str(&self.request_text(method, params).await).unwrap()
     }
 
+    /// A tool as the server lists it.
+    pub(crate) async fn tool(&mut self, name: &str) -> Value {
+        let list = self.request("tools/list", json!({})).await;
+        let tools = list["result"]["tools"].as_array().unwrap();
+        tools.iter().find(|tool| tool["name"] == name).unwrap_or_else(|| panic!("{name} in {list}")).clone()
+    }
+
     /// The result of `run_sql` with these arguments, structured content alone: its text, and whether it is an error.
     pub(crate) async fn run(&mut self, arguments: Value) -> (String, bool) {
         let params = json!({ "name": "run_sql", "arguments": arguments, "_meta": { "pgmcp/structuredOnly": true } });

@@ -29,7 +29,7 @@ async fn the_python_sdk_lists_the_tools_and_calls_run_sql() {
     assert!(output.status.success(), "{}", output.status);
     let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(seen["first_frame_method"], "notifications/tools/list_changed");
-    assert_eq!(seen["tools"], json!(["run_sql"]));
+    assert!(seen["tools"].as_array().unwrap().contains(&json!("run_sql")), "{seen}");
     assert_eq!(seen["is_error"], false);
     let digits = r#""rows":[{"a":1.10,"b":9223372036854775807}]"#;
     assert!(seen["frame"].as_str().unwrap().contains(digits), "{seen}");
@@ -55,7 +55,7 @@ async fn the_rmcp_client_lists_the_tools_and_calls_run_sql() {
     });
     let client = serve_client((), (sink, Box::pin(stream))).await.unwrap();
     let tools = client.list_all_tools().await.unwrap();
-    assert_eq!(tools.iter().map(|tool| tool.name.as_ref()).collect::<Vec<_>>(), ["run_sql"]);
+    assert!(tools.iter().any(|tool| tool.name == "run_sql"), "{tools:?}");
     let Value::Object(arguments) = json!({ "query": "SELECT 9223372036854775807 AS b" }) else { unreachable!() };
     let result = client.call_tool(CallToolRequestParams::new("run_sql").with_arguments(arguments)).await.unwrap();
     assert_eq!(result.structured_content.unwrap()["rows"], json!([{ "b": 9_223_372_036_854_775_807_i64 }]));

@@ -66,8 +66,7 @@ async fn the_list_of_tools_has_one_form() {
 async fn what_run_sql_answers_is_what_its_output_schema_says() {
     let server = shop_server().await;
     let mut client = Client::open(&server).await;
-    let tools = client.request("tools/list", json!({})).await;
-    let schema = jsonschema::validator_for(&tools["result"]["tools"][0]["outputSchema"]).unwrap();
+    let schema = jsonschema::validator_for(&client.tool("run_sql").await["outputSchema"]).unwrap();
     for query in [
         "SELECT 1 AS one, 'a' AS two",
         "SELECT * FROM users LIMIT 3",

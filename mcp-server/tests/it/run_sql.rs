@@ -231,8 +231,7 @@ async fn unknown_and_ill_typed_arguments_are_named() {
 async fn the_example_in_its_own_description_runs() {
     let server = shop_server().await;
     let mut client = Client::open(&server).await;
-    let tools = client.request("tools/list", json!({})).await;
-    let description = tools["result"]["tools"][0]["description"].as_str().unwrap().to_owned();
+    let description = client.tool("run_sql").await["description"].as_str().unwrap().to_owned();
     let (_, example) = description.split_once("Example: ").unwrap();
     let (content, is_error) = client.run(serde_json::from_str(example).unwrap()).await;
     assert!(!is_error, "{content}");

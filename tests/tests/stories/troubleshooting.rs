@@ -167,6 +167,9 @@ async fn a_model_that_chooses_no_tool() {
         llm.push(Reply::text("SELECT 1").after(harness::PATIENCE));
     }
     check(options().with_env("LLM_TIMEOUT_MS", "1000"), 504, "LLM_TIMEOUT", "LLM_TIMEOUT_MS").await;
+
+    let nowhere = AgentOptions::new(&server).with_llm("http://127.0.0.1:9/v1");
+    check(nowhere, 503, "LLM_UNAVAILABLE", "LLM_BASE_URL").await;
 }
 
 #[tokio::test]
