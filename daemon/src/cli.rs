@@ -1,5 +1,5 @@
-//! What either program can be asked on its command line besides its own work: whether a running one is ready, and what its
-//! settings are.
+//! A program from its command line on: its work, or one of the two questions that either program answers besides: whether a
+//! running one is ready, and what its settings are.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;

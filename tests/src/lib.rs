@@ -26,6 +26,15 @@ pub fn repository_file(path: &str) -> PathBuf {
     PathBuf::from(manifest).join("..").join(path)
 }
 
+/// A port of loopback that nobody has at the moment, for a program that must be told one before it starts.
+///
+/// # Panics
+/// When loopback has none.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
+    listener.local_addr().expect("a bound socket has an address").port()
+}
+
 /// A fresh random secret of 32 letters and digits, long enough for an API key and safe in a URL.
 pub fn random_secret() -> String {
     use rand::distr::{Alphanumeric, SampleString};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use agent::config::VARIABLES;
 use futures_util::{StreamExt, stream};
 use harness::process::Process;
-use harness::{AgentOptions, Until};
+use harness::{AgentOptions, Until, free_port};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
@@ -86,10 +86,6 @@ async fn log_of_a_start(name: &str, value: &str) -> String {
     process.answers(&format!("http://127.0.0.1:{port}/health")).await.unwrap();
     process.terminate().await.unwrap();
     process.logs()
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Status of `/metrics` for a caller who uses this host name and shows no key.

@@ -2,7 +2,7 @@
 
 use futures_util::{StreamExt, stream};
 use harness::process::Process;
-use harness::{McpServer, SHOP, ServerOptions, Until, shared_postgres};
+use harness::{McpServer, SHOP, ServerOptions, Until, free_port, shared_postgres};
 use mcp_server::config::VARIABLES;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -287,8 +287,4 @@ async fn log_of_a_start(name: &str, value: &str) -> String {
     process.answers(&format!("http://127.0.0.1:{port}/ready")).await.unwrap();
     process.terminate().await.unwrap();
     process.logs()
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

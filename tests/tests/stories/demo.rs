@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use harness::PATIENCE;
 use harness::process::Process;
+use harness::{PATIENCE, free_port};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -52,10 +52,6 @@ impl Demo {
 
 fn is_empty(folder: &Path) -> bool {
     std::fs::read_dir(folder).expect("the folder is there").next().is_none()
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it is bound").port()
 }
 
 #[tokio::test]
