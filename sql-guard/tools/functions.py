@@ -1,92 +1,138 @@
 #!/usr/bin/env python3
-"""Makes src/functions.tsv from the shared table of PostgreSQL's built-in functions.
+"""Makes src/functions.tsv: which of PostgreSQL's own functions a statement may call, for the versions 14 to 18 together.
 
-    sql-guard/tools/functions.py ../shared/data/guard/functions.tsv > sql-guard/src/functions.tsv
+    sql-guard/tools/functions.py SHARED_TABLE DUMP... > sql-guard/src/functions.tsv
 
-One line per name, decision and class: name, the numbers of arguments as `min-max` ranges (`min-` takes any number from min),
-decision, class. Facts only: names, numbers of arguments, verdicts.
+Each dump is what builtins.sql beside this file prints, in a file named by the major version: 14.tsv … 18.tsv. They say which
+functions there are and how many arguments each takes. What may be called is decided by, in this order:
+
+  1. reviewed.tsv beside this file: decisions made by hand, each with its reason. Types are `*` for every overload.
+  2. the shared table of PostgreSQL 15's functions.
+  3. the rules of `ruled`, for what other versions have.
+
+A function that none of them decides stops the run, and so does a row of reviewed.tsv that changes nothing.
+
+One line per name, decision and class: name, the numbers of arguments as `least-most` ranges (`least-` takes any number from
+there on), decision, class.
 """
 
-import re
+import csv
 import sys
 from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
 
-# The shared table leaves out default values; these functions (one overload each) have as many arguments that a call may omit.
-DEFAULTED = {
-    "is_normalized": 1, "json_populate_record": 1, "json_populate_recordset": 1, "jsonb_insert": 1, "jsonb_path_exists": 2,
-    "jsonb_path_exists_tz": 2, "jsonb_path_match": 2, "jsonb_path_match_tz": 2, "jsonb_path_query": 2,
-    "jsonb_path_query_array": 2, "jsonb_path_query_array_tz": 2, "jsonb_path_query_first": 2, "jsonb_path_query_first_tz": 2,
-    "jsonb_path_query_tz": 2, "jsonb_set": 1, "jsonb_set_lax": 2, "make_interval": 7, "normalize": 1, "parse_ident": 1,
-    "pg_backup_start": 1, "pg_backup_stop": 1, "pg_create_logical_replication_slot": 2,
-    "pg_create_physical_replication_slot": 2, "pg_logical_slot_get_binary_changes": 1, "pg_logical_slot_get_changes": 1,
-    "pg_logical_slot_peek_binary_changes": 1, "pg_logical_slot_peek_changes": 1, "pg_promote": 2, "pg_terminate_backend": 1,
-}
-
-# Verdicts of the shared table that were wrong, with the reason.
-CORRECTED = {
-    "satisfies_hash_partition": ("deny", "introspection"),  # reads the partition bounds of any relation, by its number
-    "postgresql_fdw_validator": ("deny", "internal"),  # a validator; never useful in a query
-    "hash_aclitem": ("metadata", "introspection"),  # a literal becomes an aclitem, which looks roles up
-    "hash_aclitem_extended": ("metadata", "introspection"),  # as hash_aclitem
-    "pg_typeof": ("metadata", "names-type"),  # a literal beside its regtype becomes one, which looks types up
-    "shell_out": ("deny", "type-io"),
-    "pg_collation_for": ("allow", "stable"),  # speaks of its argument alone
-    "pg_column_size": ("allow", "stable"),  # speaks of its argument alone
-    "pg_column_compression": ("allow", "stable"),  # speaks of its argument alone
-    "pg_wal_lsn_diff": ("allow", "pure"),  # subtracts its arguments
-}
-
-# Harmless functions that PostgreSQL 16 to 18 added; the shared table was taken from 15.
-ADDED = [
-    ("any_value", "1-1", "aggregate"), ("array_sample", "2-2", "pure"), ("array_shuffle", "1-1", "pure"),
-    ("date_add", "2-3", "stable"), ("date_subtract", "2-3", "stable"), ("erf", "1-1", "pure"), ("erfc", "1-1", "pure"),
-    ("random_normal", "0-2", "volatile-harmless"), ("array_reverse", "1-1", "pure"), ("array_sort", "1-3", "pure"),
-    ("casefold", "1-1", "pure"), ("crc32", "1-1", "pure"), ("crc32c", "1-1", "pure"), ("gamma", "1-1", "pure"),
-    ("lgamma", "1-1", "pure"), ("json_strip_nulls", "2-2", "pure"), ("jsonb_strip_nulls", "2-2", "pure"),
-    ("random", "2-2", "volatile-harmless"), ("timezone", "1-1", "stable"), ("to_bin", "1-1", "pure"),
-    ("to_oct", "1-1", "pure"), ("unicode_assigned", "1-1", "pure"), ("unicode_version", "0-0", "pure"),
-    ("icu_unicode_version", "0-0", "pure"), ("uuid_extract_timestamp", "1-1", "pure"),
-    ("uuid_extract_version", "1-1", "pure"), ("uuidv4", "0-0", "volatile-harmless"), ("uuidv7", "0-1", "volatile-harmless"),
-    ("xmltext", "1-1", "pure"),
-]
+SHARED_VERSION = "15"
 
 
-def split(arguments):
-    """The arguments of a signature; commas inside parentheses don't separate."""
-    parts, depth, start = [], 0, 0
-    for at, character in enumerate(arguments):
-        depth += (character == "(") - (character == ")")
-        if character == "," and depth == 0:
-            parts.append(arguments[start:at])
-            start = at + 1
-    return [part.strip() for part in parts + [arguments[start:]] if part.strip()]
+class Verdict(NamedTuple):
+    decision: str
+    kind: str
 
 
-def arity(name, arguments):
-    """How few and how many arguments a call may give; None is any number."""
-    # An ordered-set aggregate's signature has its direct arguments before ORDER BY and the sorted ones after.
-    inputs = [part for part in split(re.sub(r"\s*\bORDER BY\b\s*", ", ", arguments)) if not part.startswith("OUT ")]
-    variadic = any(part.startswith("VARIADIC ") for part in inputs)
-    fixed = [part for part in inputs if not part.startswith("VARIADIC ")]
-    least = len(fixed) - DEFAULTED.get(name, 0)
-    return least, None if variadic else len(fixed)
+class Function(NamedTuple):
+    """One overload. Versions that agree on all of this have the same one."""
+
+    name: str
+    types: str
+    least: int
+    most: int | None
+    returns: str
+
+
+def tab_separated(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        yield from csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+
+
+def dumped(path):
+    """The functions of one version, each with its arguments as the shared table spells them."""
+    for name, arguments, types, least, most, _kind, _volatility, returns in tab_separated(path):
+        yield Function(name, types, int(least), None if most == r"\N" else int(most), returns), arguments
+
+
+def shared(path, functions):
+    """The shared table's verdicts by name and types; its spelling of the arguments is that of its version's dump."""
+    types = {(function.name, arguments): function.types for function, arguments in functions}
+    rows = tab_separated(path)
+    next(rows)
+    return {(name, types[name, arguments]): Verdict(*verdict) for name, arguments, _, _, _, _, *verdict, _, _ in rows}
+
+
+def reviewed(path):
+    """The decisions made by hand, by name and types. A row may name several functions that share a reason."""
+    rows = tab_separated(path)
+    next(rows)
+    verdicts = {}
+    for names, types, decision, kind, _reason in rows:
+        for name in names.split():
+            if (name, types) in verdicts:
+                sys.exit(f"{path}: {name} ({types}) is decided twice")
+            verdicts[name, types] = Verdict(decision, kind)
+    return verdicts
+
+
+def ruled(function, siblings):
+    """The verdict on a function that the shared table doesn't have, given those on other overloads of its name."""
+    signature = f"{function.types}, {function.returns}"
+    if any(word in signature for word in ("internal", "cstring", "trigger", "_handler")):
+        return Verdict("deny", "internal")
+    # Another overload of a refused function does what its siblings do.
+    if len(siblings) == 1 and (sibling := next(iter(siblings))).decision != "allow":
+        return sibling
+    return None
+
+
+def ranges(arities):
+    """How many arguments may be given, as ranges; those that touch are one."""
+    merged = []
+    for least, most in sorted(arities, key=lambda arity: (arity[0], arity[1] or sys.maxsize)):
+        if merged and (merged[-1][1] is None or least <= merged[-1][1] + 1):
+            ends = merged[-1][1], most
+            merged[-1][1] = None if None in ends else max(ends)
+        else:
+            merged.append([least, most])
+    return ",".join(f"{least}-{'' if most is None else most}" for least, most in merged)
 
 
 def main():
-    table = defaultdict(set)
-    rows = [line.rstrip("\n").split("\t") for line in open(sys.argv[1], encoding="utf-8")][1:]
-    for name, arguments, _, _, _, _, decision, kind, *_ in rows:
-        decision, kind = CORRECTED.get(name, (decision, kind))
-        table[name, decision, kind].add(arity(name, arguments))
-    lines = []
-    for (name, decision, kind), arities in table.items():
-        ranges = ",".join(f"{least}-{'' if upper is None else upper}" for least, upper in sorted(arities, key=str))
-        lines.append((name, ranges, decision, kind))
-    for name, ranges, kind in ADDED:
-        lines.append((name, ranges, "allow", kind))
+    shared_table, *dumps = map(Path, sys.argv[1:])
+    versions = {path.stem: list(dumped(path)) for path in dumps}
+    functions = {function for listed in versions.values() for function, _ in listed}
+    base = shared(shared_table, versions[SHARED_VERSION])
+    by_hand = reviewed(Path(__file__).with_name("reviewed.tsv"))
+    siblings = defaultdict(set)
+    for (name, _), verdict in base.items():
+        siblings[name].add(verdict)
+
+    verdicts, unused, undecided = {}, set(by_hand), []
+    for function in sorted(functions, key=str):
+        exactly, whole_name = (function.name, function.types), (function.name, "*")
+        found = base.get(exactly) or ruled(function, siblings[function.name])
+        for key in (whole_name, exactly):
+            if key in by_hand and by_hand[key] != found:
+                found = by_hand[key]
+                unused.discard(key)
+        verdicts[function] = found
+        if found is None:
+            undecided.append(f"{function.name}({function.types})")
+    if undecided:
+        sys.exit("no decision on these functions; add them to reviewed.tsv:\n  " + "\n  ".join(undecided))
+    if unused:
+        sys.exit(f"these rows of reviewed.tsv change nothing: {sorted(unused)}")
+
+    lines = defaultdict(set)
+    for function, verdict in verdicts.items():
+        lines[function.name, *verdict].add((function.least, function.most))
     print("name\targuments\tdecision\tclass")
-    for line in sorted(lines):
-        print(*line, sep="\t")
+    for (name, *verdict), arities in sorted(lines.items()):
+        print(name, ranges(arities), *verdict, sep="\t")
+
+    for version, listed in sorted(versions.items()):
+        counts = defaultdict(int)
+        for function, _ in listed:
+            counts[verdicts[function].decision] += 1
+        print(f"PostgreSQL {version}:", *(f"{counts[it]} {it}" for it in sorted(counts)), file=sys.stderr)
 
 
 main()
