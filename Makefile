@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup env demo build test coverage lint deny fmt generate generated fixtures bench
+.PHONY: help setup env demo build test coverage lint deny fmt generate generated fixtures bench fuzz
 
 # Variables that scripts/setup found out (LIBCLANG_PATH …).
 environment = . scripts/environment
@@ -27,6 +27,10 @@ test: ## Run all tests on a throwaway PostgreSQL of their own
 	@scripts/setup --tests
 	@$(environment); cargo build --workspace --bins
 	@$(environment); cargo test --workspace --no-fail-fast
+
+fuzz: setup ## Mutate accepted statements for FUZZ_SECONDS (120) and let PostgreSQL judge them; FUZZ_SEED repeats a run
+	@$(environment); export FUZZ_SECONDS="$${FUZZ_SECONDS:-120}" FUZZ_SEED="$${FUZZ_SEED:-$$RANDOM}"; \
+	    cargo test --package fuzz --test fuzz -- --nocapture
 
 coverage: ## Run all tests and print the lines that they reach, by crate
 	@scripts/setup --tests --coverage

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use axum::Router;
 use daemon::listener::{Listener, Service};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use crate::config::{Config, HttpConfig, TranslatorConfig};
 use crate::http::{self, Parts};
+use crate::mcp::behalf::{self, SHARED, TELL_CALLERS_APART};
 use crate::mcp::catalogs::Catalogs;
 use crate::mcp::client::Client;
 use crate::mcp::link::Link;
@@ -33,6 +34,7 @@ pub struct App {
     listener: Listener,
     router: Router,
     http: HttpConfig,
+    client: Client,
     stop_parts: CancellationToken,
     tasks: TaskTracker,
 }
@@ -55,13 +57,14 @@ impl App {
         }
         let parts = Parts {
             pipeline: Arc::new(pipeline),
-            client,
+            client: client.clone(),
             catalogs,
             translator,
             metrics,
             max_rows: config.pipeline.max_rows,
         };
-        Ok(Self { listener, router: http::router(parts, &config.http), http: config.http, stop_parts, tasks })
+        let router = http::router(parts, &config.http);
+        Ok(Self { listener, router, http: config.http, client, stop_parts, tasks })
     }
 
     /// Where it listens, with the port that was given.
@@ -70,21 +73,35 @@ impl App {
     }
 
     /// Answers until `stop`, lets requests under way finish, and ends every task.
+    ///
+    /// # Errors
+    /// Where callers must be told apart and mcp-server doesn't let them.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let address = self.address();
+        let Self { listener, router, http, client, stop_parts, tasks } = self;
+        let address = listener.address();
         info!(address = %address, "listening on {address}");
         let service = Service {
-            router: self.router,
-            max_connections: self.http.max_connections,
-            grace: self.http.shutdown_grace,
+            router,
+            max_connections: http.max_connections,
+            grace: http.shutdown_grace,
             gauge: metric::HTTP_CONNECTIONS,
         };
-        self.listener.serve(service, stop).await;
-        self.stop_parts.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
+        let end = stop.child_token();
+        let watch = async {
+            // Without keys callers have no names, and there is nobody to tell apart.
+            let watched = !http.keys.is_empty();
+            let refused = watched && end.run_until_cancelled(behalf::watch_over(&client)).await.is_some();
+            if refused {
+                end.cancel();
+            }
+            refused
+        };
+        let (refused, ()) = tokio::join!(watch, listener.serve(service, end.clone()));
+        stop_parts.cancel();
+        tasks.close();
+        tasks.wait().await;
         info!("stopped");
-        Ok(())
+        if refused { bail!("{SHARED}, and REQUIRE_SUBJECT is true. {TELL_CALLERS_APART}") } else { Ok(()) }
     }
 }
 

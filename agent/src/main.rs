@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     let program = Program {
         name: "agent",
         command: command(),
+        jobs: &[],
         variables: VARIABLES,
         read: Config::from_source,
         address: |config: &Config| config.http.address,

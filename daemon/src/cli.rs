@@ -27,12 +27,22 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
+/// A subcommand of a program's own.
+pub struct Job<C> {
+    /// Its name and arguments, to which the flags of the program's variables are added.
+    pub command: fn() -> clap::Command,
+    /// Does it, with what stands behind it on the command line and the settings, which it may not need to be sound.
+    pub run: fn(&clap::ArgMatches, Result<C, SettingsError>) -> anyhow::Result<ExitCode>,
+}
+
 /// A program as its command line sees it.
-pub struct Program<C> {
+pub struct Program<C: 'static> {
     /// What it is called by.
     pub name: &'static str,
     /// Its command line, to which the flags of `variables` and the subcommands `ready` and `settings` are added.
     pub command: clap::Command,
+    /// Its subcommands besides those.
+    pub jobs: &'static [Job<C>],
     /// Its settings.
     pub variables: &'static [Variable],
     /// What makes its configuration of them.
@@ -43,23 +53,33 @@ pub struct Program<C> {
     pub serve: fn(C) -> anyhow::Result<()>,
 }
 
-impl<C> Program<C> {
+impl<C: 'static> Program<C> {
     /// Does what the command line of this process asks for. The exit code is 0 where that went well, 2 where the settings are
     /// wrong, else 1; why is said on stderr. A command line that can't be read ends the process with clap's own message.
     pub fn run(self) -> ExitCode {
-        let source = Source::load(self.command.subcommands(subcommands()), self.variables);
-        let job = source.subcommand().map(str::to_owned);
-        if job.as_deref() == Some(SETTINGS) {
+        let own = self.jobs.iter().map(|job| (job.command)());
+        let source = Source::load(self.command.subcommands(subcommands()).subcommands(own), self.variables);
+        let name = source.subcommand().map(str::to_owned);
+        if name.as_deref() == Some(SETTINGS) {
             return settings(self.variables);
         }
-        let config = match (self.read)(source) {
+        let arguments = source.arguments().cloned();
+        let config = (self.read)(source);
+        let job = self.jobs.iter().find(|job| Some((job.command)().get_name()) == name.as_deref());
+        if let (Some(job), Some(arguments)) = (job, arguments) {
+            return (job.run)(&arguments, config).unwrap_or_else(|error| {
+                eprintln!("{}: {error:#}", self.name);
+                ExitCode::from(2)
+            });
+        }
+        let config = match config {
             Ok(config) => config,
             Err(problems) => {
                 eprintln!("{}: {problems}", self.name);
                 return ExitCode::from(2);
             }
         };
-        if job.as_deref() == Some(READY) {
+        if name.as_deref() == Some(READY) {
             return ready(self.name, (self.address)(&config));
         }
         match (self.serve)(config) {

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{Extensions, HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use shared_protocol::endpoint::{API_KEY_HEADER, MIN_KEY_CHARS};
 use subtle::{Choice, ConstantTimeEq};
 
+use crate::address::TrustedProxies;
+use crate::failures::{Failures, TooMany};
 use crate::settings::Source;
+
+pub use crate::failures::LONGEST_DELAY;
 
 /// One key and the name that stands for it in logs and limits.
 #[derive(Debug, Clone)]
@@ -54,6 +58,11 @@ impl Keys {
         Self(keys)
     }
 
+    /// The names of their holders.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|key| key.name.as_str())
+    }
+
     /// As [`Keys::read`], and none at all is a problem too.
     pub fn read_required(source: &mut Source, name: &str) -> Self {
         let keys = Self::read(source, name);
@@ -90,28 +99,48 @@ pub enum Unknown {
     /// There is one, and it is nobody's.
     #[error("the API key is not known")]
     Refused,
+    /// There is one, it is nobody's, and so many were before that not even a late answer can be given.
+    #[error("too many unknown API keys were shown")]
+    Flooded,
 }
 
-/// Knows all keys, as digests: equal lengths, so that comparing them says nothing about any key.
+/// Knows all keys, as digests: equal lengths, so that comparing them says nothing about any key. Clones share what it remembers of
+/// wrong ones.
 #[derive(Debug, Clone)]
-pub struct Authenticator(Arc<[(Arc<str>, [u8; 32])]>);
+pub struct Authenticator {
+    keys: Arc<[(Arc<str>, [u8; 32])]>,
+    proxies: TrustedProxies,
+    failures: Arc<Failures>,
+}
 
 impl Authenticator {
-    /// An authenticator for these keys.
-    pub fn new(keys: &Keys) -> Self {
-        Self(
-            keys.iter().map(|key| (Arc::from(key.name.as_str()), digest(key.key.expose_secret().as_bytes()))).collect(),
-        )
+    /// An authenticator for these keys, on a port that takes `max_connections` and stands behind `proxies`.
+    pub fn new(keys: &Keys, proxies: TrustedProxies, max_connections: usize) -> Self {
+        let digest = |key: &ApiKey| (Arc::from(key.name.as_str()), digest(key.key.expose_secret().as_bytes()));
+        let failures = Arc::new(Failures::new(max_connections));
+        Self { keys: keys.iter().map(digest).collect(), proxies, failures }
     }
 
-    /// The caller behind the headers `X-API-Key`, or `Authorization: Bearer`. Every key is compared, whichever fits.
+    /// The caller behind a request's headers `X-API-Key`, or `Authorization: Bearer`, at once. Where the key is nobody's, that is
+    /// said later and later to the address that the request comes from.
     ///
     /// # Errors
     /// [`Unknown`], where there is no key or nobody's.
-    pub fn authenticate(&self, headers: &HeaderMap) -> Result<Principal, Unknown> {
+    pub async fn admit(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Principal, Unknown> {
+        let judged = self.judge(headers);
+        if judged == Err(Unknown::Refused)
+            && let Some(address) = self.proxies.client(headers, extensions)
+        {
+            self.failures.wait(address).await.map_err(|TooMany| Unknown::Flooded)?;
+        }
+        judged
+    }
+
+    /// Every key is compared, whichever fits.
+    fn judge(&self, headers: &HeaderMap) -> Result<Principal, Unknown> {
         let presented = digest(presented(headers).ok_or(Unknown::Missing)?);
         let mut found = Err(Unknown::Refused);
-        for (name, known) in self.0.iter() {
+        for (name, known) in self.keys.iter() {
             let is_equal: Choice = known.ct_eq(&presented);
             if bool::from(is_equal) {
                 found = Ok(Principal { name: Arc::clone(name) });
@@ -172,11 +201,11 @@ mod tests {
 
     #[test]
     fn a_caller_is_known_by_either_header() {
-        let authenticator = Authenticator::new(&read(&format!("web:{KEY}")).0);
+        let authenticator = Authenticator::new(&read(&format!("web:{KEY}")).0, TrustedProxies::default(), 1000);
         let check = |header: &'static str, value: &str, expected: Result<&str, Unknown>| {
             let value = HeaderValue::from_str(value).unwrap();
             let headers = HeaderMap::from_iter([(HeaderName::from_static(header), value)]);
-            let found = authenticator.authenticate(&headers);
+            let found = authenticator.judge(&headers);
             assert_eq!(
                 found.as_ref().map(|caller| caller.name.as_ref()).map_err(|unknown| *unknown),
                 expected,

@@ -1,11 +1,13 @@
 //! The port: accepts connections and serves HTTP on each, with a deadline for headers that `axum::serve` doesn't have, a bound
 //! on their number, and a graceful end.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use http::Request;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -15,7 +17,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
 use tracing::{debug, warn};
+
+use crate::address::Peer;
 
 /// Longest that a client may take to send a request's headers.
 const HEADER_LIMIT: Duration = Duration::from_secs(15);
@@ -79,7 +84,7 @@ impl Listener {
         let open = TaskTracker::new();
         let cut = CancellationToken::new();
         while let Some(accepted) = stop.run_until_cancelled(self.accept(&places)).await {
-            let (socket, place) = match accepted {
+            let (socket, peer, place) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     warn!(%error, "a connection could not be accepted");
@@ -87,7 +92,11 @@ impl Listener {
                     continue;
                 }
             };
-            let answer = TowerToHyperService::new(service.router.clone());
+            let answer = service.router.clone().map_request(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(Peer(peer));
+                request
+            });
+            let answer = TowerToHyperService::new(answer);
             let connection = http.serve_connection_with_upgrades(TokioIo::new(socket), answer).into_owned();
             let connection = graceful.watch(connection);
             let cut = cut.clone();
@@ -111,11 +120,11 @@ impl Listener {
     }
 
     /// The next connection, once there is a place for it.
-    async fn accept(&self, places: &Arc<Semaphore>) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    async fn accept(&self, places: &Arc<Semaphore>) -> std::io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
         let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
-        let (socket, _) = self.listener.accept().await?;
+        let (socket, peer) = self.listener.accept().await?;
         // Small answers must not wait for more data to come.
         socket.set_nodelay(true)?;
-        Ok((socket, place))
+        Ok((socket, peer.ip(), place))
     }
 }

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use daemon::keys::Authenticator;
-use http::{HeaderMap, StatusCode};
+use daemon::keys::{Authenticator, Unknown};
+use http::StatusCode;
+use http::header::CONNECTION;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::databases::Database;
+use crate::databases::{AcquireError, ConnectError, Database};
 use crate::telemetry::metrics;
 
 /// What these answers are made from.
@@ -42,20 +43,30 @@ pub async fn health() -> Response {
 
 /// Whether calls would be answered; 503 names the part that fails, without details.
 pub async fn ready(State(admin): State<Admin>) -> Response {
-    let answers = admin.database.check_health().await.is_ok();
-    let status = match (admin.draining.is_cancelled(), answers) {
-        (true, _) => "stopping",
-        (false, true) => "ok",
-        (false, false) => "degraded",
+    let database = match admin.database.check_health().await {
+        Ok(()) => "ok",
+        Err(AcquireError::Connect(ConnectError::Refused(_))) => "refused",
+        Err(_) => "down",
     };
-    let body = Readiness { status, database: if answers { "ok" } else { "down" } };
+    let status = match (admin.draining.is_cancelled(), database) {
+        (true, _) => "stopping",
+        (false, "ok") => "ok",
+        (false, _) => "degraded",
+    };
+    let body = Readiness { status, database };
     let code = if status == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(body)).into_response()
 }
 
 /// The metrics in Prometheus' text form, for holders of a key unless they are public.
-pub async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
-    if !admin.metrics_public && admin.authenticator.authenticate(&headers).is_err() {
+pub async fn metrics(State(admin): State<Admin>, request: Request) -> Response {
+    let (request, _) = request.into_parts();
+    if !admin.metrics_public
+        && let Err(unknown) = admin.authenticator.admit(&request.headers, &request.extensions).await
+    {
+        if unknown == Unknown::Flooded {
+            return (StatusCode::TOO_MANY_REQUESTS, [(CONNECTION, "close")], "try again later\n").into_response();
+        }
         let message = "the API key is missing or unknown: send one of WS_API_KEY's keys in X-API-Key, or set METRICS_PUBLIC=true\n";
         return (StatusCode::UNAUTHORIZED, message).into_response();
     }

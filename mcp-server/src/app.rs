@@ -9,17 +9,22 @@ use daemon::listener::Listener;
 use daemon::log::Chain;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sql_guard::{Guard, Limits};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::admin::Admin;
-use crate::catalog::{Catalogs, LoadError};
+use crate::audit::Audit;
+use crate::caller::Caller;
+use crate::catalog::{Catalogs, LoadError, Snapshot};
 use crate::config::Config;
 use crate::databases::{AcquireError, ConnectError, Database, Grade, SessionPins};
-use crate::executor::Executor;
+use crate::executor::{Executor, ResultMemory};
 use crate::mcp::handler::Service;
+use crate::policy::{Known, Policies};
+use crate::rate_limit::RateLimit;
 use crate::telemetry::metrics;
 use crate::tools::{Registry, ToolContext};
 use crate::transport::{Gate, MAX_IN_FLIGHT, router};
@@ -33,14 +38,17 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(3);
 /// Where the port can't be bound, or the database's role is refused at start.
 pub async fn run(config: Config, recorder: PrometheusHandle) -> anyhow::Result<()> {
     let stop = Stop::on_signal()?;
-    let tools = tools(&config);
+    let tools = tools(&config)?;
+    let audit = audit(&config, &tools.guard, &stop)?;
+    let watcher = tokio::spawn(tools.policies.clone().watch(stop.draining.clone()));
     let reaper = tokio::spawn(Arc::clone(&tools.database).reap_idle(stop.kill.clone()));
     warn_of_exposure(&config);
     first_look(&tools).await?;
 
     let listener = Listener::bind(config.listener.address, "WS_HOST, WS_PORT").await?;
     let address = listener.address();
-    let authenticator = Authenticator::new(&config.listener.keys);
+    let trusted = config.listener.trusted_proxies.clone();
+    let authenticator = Authenticator::new(&config.listener.keys, trusted, config.listener.max_connections);
     let admin = Admin {
         database: Arc::clone(&tools.database),
         metrics: recorder,
@@ -50,11 +58,16 @@ pub async fn run(config: Config, recorder: PrometheusHandle) -> anyhow::Result<(
     };
     let connections = TaskTracker::new();
     let gate = Gate {
-        service: Service { tools: Arc::clone(&tools), registry: Registry::default(), max_in_flight: MAX_IN_FLIGHT },
+        service: Service {
+            tools: Arc::clone(&tools),
+            registry: Registry::default(),
+            rate_limit: RateLimit::new(config.rate_limit_per_minute),
+            audit: audit.clone(),
+            max_in_flight: MAX_IN_FLIGHT,
+        },
         authenticator,
         places: Arc::new(Semaphore::new(config.listener.max_connections)),
         config: Arc::new(config.listener),
-        max_result_bytes: config.limits.max_result_bytes,
         connections: connections.clone(),
         draining: stop.draining.clone(),
         kill: stop.kill.clone(),
@@ -79,7 +92,8 @@ pub async fn run(config: Config, recorder: PrometheusHandle) -> anyhow::Result<(
     stop.kill.cancel();
     connections.wait().await;
     tools.executor.drain(DRAIN_LIMIT).await;
-    for (part, task) in [("listener", server), ("pool", reaper)] {
+    audit.close().await;
+    for (part, task) in [("listener", server), ("pool", reaper), ("policy", watcher)] {
         task.await.with_context(|| format!("stop the {part}"))?;
     }
     info!("stopped");
@@ -100,24 +114,50 @@ impl Stop {
     }
 }
 
-fn tools(config: &Config) -> Arc<ToolContext> {
+/// The audit log, opened anew on each SIGHUP, as log rotation asks for.
+fn audit(config: &Config, guard: &Guard, stop: &Stop) -> anyhow::Result<Audit> {
+    let Some(config) = &config.audit else { return Ok(Audit::default()) };
+    let audit = Audit::open(config, guard.clone())?;
+    let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
+    let (reopened, kill) = (audit.clone(), stop.kill.clone());
+    tokio::spawn(async move {
+        while let Some(Some(())) = kill.run_until_cancelled(hangup.recv()).await {
+            reopened.reopen();
+        }
+    });
+    Ok(audit)
+}
+
+fn tools(config: &Config) -> anyhow::Result<Arc<ToolContext>> {
     let pins = SessionPins {
         timezone: config.database.timezone.clone(),
         statement_timeout: config.limits.max_statement_timeout,
         allow_privileged_role: config.database.allow_privileged_role,
     };
     let database = Database::new(&config.database, pins);
-    Arc::new(ToolContext {
-        catalogs: Catalogs::new(Arc::clone(&database), config.catalog_ttl),
+    let limits = config.limits;
+    // Half of the slots at most stand still for want of memory.
+    let waiters = (limits.max_concurrent_queries / 2).max(1);
+    let memory = ResultMemory::new(limits.max_total_result_bytes, waiters, config.database.pool_timeout);
+    let guard = Guard::new(Limits::default());
+    let known = Known {
+        databases: [config.database.name.clone()].into(),
+        keys: config.listener.keys.names().map(str::to_owned).collect(),
+    };
+    let policies = Policies::load(config.policy_file.clone(), known).context("load POLICY_FILE")?;
+    Ok(Arc::new(ToolContext {
+        catalogs: Catalogs::new(Arc::clone(&database), guard.clone(), config.catalog_ttl),
+        policies,
         executor: Executor::new(
-            config.limits.max_concurrent_queries,
+            limits.max_concurrent_queries,
             config.database.pool_timeout,
+            memory,
             config.database.timezone.parse().ok(),
         ),
-        guard: Guard::new(Limits::default()),
-        limits: config.limits,
+        guard,
+        limits,
         database,
-    })
+    }))
 }
 
 fn warn_of_exposure(config: &Config) {
@@ -137,7 +177,10 @@ fn warn_of_exposure(config: &Config) {
 async fn first_look(tools: &ToolContext) -> anyhow::Result<()> {
     let name = tools.database.name();
     match tools.catalogs.current().await {
-        Ok(_) => Ok(()),
+        Ok(snapshot) => {
+            tell_of_policy(tools, &snapshot).await;
+            Ok(())
+        }
         Err(LoadError::Acquire(AcquireError::Connect(ConnectError::Refused(report)))) => {
             for finding in report.findings() {
                 match finding.grade {
@@ -146,8 +189,9 @@ async fn first_look(tools: &ToolContext) -> anyhow::Result<()> {
                 }
             }
             bail!(
-                "database {name} is refused: {}. Use a role that can only SELECT, or set ALLOW_PRIVILEGED_ROLE=true",
-                report.refusals()
+                "database {name} is refused: {}. {}",
+                report.refusals(),
+                ConnectError::Refused(report.clone()).way_out()
             )
         }
         Err(error) => {
@@ -162,5 +206,21 @@ async fn first_look(tools: &ToolContext) -> anyhow::Result<()> {
             );
             Ok(())
         }
+    }
+}
+
+/// Says what of the policy comes to nothing, and which columns a caller without rules of their own sees as `***`.
+async fn tell_of_policy(tools: &ToolContext, snapshot: &Arc<Snapshot>) {
+    let name = tools.database.name();
+    for problem in tools.policies.unmatched(name, snapshot.as_ref()) {
+        warn!(database = name, "policy: {problem}");
+    }
+    let rules = tools.policies.rules(name, &Caller::default());
+    // Made now, so that the first call needn't wait for it. A guard too busy for it makes it then.
+    let Ok(visible) = tools.catalogs.visible(snapshot, &rules).await else { return };
+    let masked = visible.masked();
+    if !masked.is_empty() {
+        let columns = masked.join(", ");
+        info!(database = name, columns, "columns shown as ***: {columns}");
     }
 }

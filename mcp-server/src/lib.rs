@@ -5,11 +5,16 @@
 
 pub mod admin;
 pub mod app;
+pub mod audit;
+pub mod caller;
 pub mod catalog;
+pub mod cli;
 pub mod config;
 pub mod databases;
 pub mod executor;
 pub mod mcp;
+pub mod policy;
+pub mod rate_limit;
 pub mod telemetry;
 pub mod tools;
 pub mod transport;

@@ -4,12 +4,16 @@ use std::process::ExitCode;
 
 use daemon::cli::Program;
 use mcp_server::config::{Config, VARIABLES, command};
-use mcp_server::{app, telemetry};
+use mcp_server::{app, cli, telemetry};
+
+/// Stack of each thread that answers calls: the guard judges short statements there. Only what is used of it takes memory.
+const STACK_BYTES: usize = 32 << 20;
 
 fn main() -> ExitCode {
     let program = Program {
         name: "mcp-server",
         command: command(),
+        jobs: cli::JOBS,
         variables: VARIABLES,
         read: Config::from_source,
         address: |config: &Config| config.listener.address,
@@ -23,5 +27,6 @@ fn serve(config: Config) -> anyhow::Result<()> {
     let metrics = telemetry::metrics::start()?;
     // One TLS provider in the process: two side by side panic at run time.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(app::run(config, metrics))
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.enable_all().thread_stack_size(STACK_BYTES).build()?.block_on(app::run(config, metrics))
 }

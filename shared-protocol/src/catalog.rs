@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::tool::run_sql::is_false;
+
 /// One page of a catalog; pages of one catalog share its fingerprint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CatalogPage {
@@ -91,6 +93,9 @@ pub struct Column {
     pub is_generated: bool,
     /// Whether it is an identity column.
     pub is_identity: bool,
+    /// Whether policy hides its values: they may only be put out, as `***`, or counted.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub masked: bool,
 }
 
 /// An index of a [`Table`].

@@ -18,6 +18,9 @@ pub const SUBPROTOCOL: &str = "mcp";
 /// Shortest API key that either tier accepts, in characters.
 pub const MIN_KEY_CHARS: usize = 22;
 
+/// Longest name of a subject ([`meta::SUBJECT`]) that the server takes, in characters.
+pub const MAX_SUBJECT_CHARS: usize = 128;
+
 /// Bytes of one page of results, envelope and text content included, unless the call asks for more.
 /// Several public clients close the connection on a message over 1 MiB.
 pub const DEFAULT_PAGE_BYTES: usize = 768 * 1024;
@@ -28,6 +31,12 @@ pub mod meta {
     pub const MAX_PAGE_BYTES: &str = "pgmcp/maxPageBytes";
     /// In a call: send `structuredContent` alone, without its copy as text (bool).
     pub const STRUCTURED_ONLY: &str = "pgmcp/structuredOnly";
+    /// In a call: on whose behalf it is made, where the key may act for others (string).
+    pub const SUBJECT: &str = "pgmcp/subject";
+    /// In the registry push and in `initialize`: whether the key may act for others (bool).
+    pub const MAY_ACT_FOR: &str = "pgmcp/mayActFor";
+    /// In a call: the trace that it belongs to (W3C Trace Context).
+    pub const TRACEPARENT: &str = "traceparent";
     /// In the registry push and in `initialize`: name of the server program.
     pub const SERVER: &str = "pgmcp/server";
     /// In the registry push and in `initialize`: version of the server program.

@@ -98,6 +98,9 @@ pub struct ToolResult {
 pub struct ResourceRead {
     /// Which resource.
     pub uri: String,
+    /// On whose behalf ([`crate::endpoint::meta::SUBJECT`]).
+    #[serde(rename = "_meta", default, skip_serializing_if = "Map::is_empty")]
+    pub meta: Map<String, Value>,
 }
 
 /// Result of `resources/read` for resources that are text.

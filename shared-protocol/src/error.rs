@@ -32,6 +32,8 @@ pub enum ErrorCode {
     FunctionDenied,
     /// Policy forbids it, and the caller may know that the object exists.
     AccessDenied,
+    /// The planner expects the statement to cost more than policy allows.
+    CostLimitExceeded,
     /// The statement ran out of time.
     QueryTimeout,
     /// The caller cancelled, or went away.
@@ -46,6 +48,8 @@ pub enum ErrorCode {
     PermissionDenied,
     /// A parameter is missing, superfluous or of the wrong type.
     ParameterError,
+    /// This caller makes more calls a minute than allowed; try again after `context.retry_after_ms`.
+    RateLimited,
     /// Too many calls are waiting; try again after `context.retry_after_ms`.
     ServerBusy,
     /// A fault of ours; the message carries an id that stands in the log.
@@ -67,6 +71,7 @@ impl ErrorCode {
             Self::QueryTooComplex => "QUERY_TOO_COMPLEX",
             Self::FunctionDenied => "FUNCTION_DENIED",
             Self::AccessDenied => "ACCESS_DENIED",
+            Self::CostLimitExceeded => "COST_LIMIT_EXCEEDED",
             Self::QueryTimeout => "QUERY_TIMEOUT",
             Self::QueryCancelled => "QUERY_CANCELLED",
             Self::ResultTooLarge => "RESULT_TOO_LARGE",
@@ -74,6 +79,7 @@ impl ErrorCode {
             Self::ConnectionError => "CONNECTION_ERROR",
             Self::PermissionDenied => "PERMISSION_DENIED",
             Self::ParameterError => "PARAMETER_ERROR",
+            Self::RateLimited => "RATE_LIMITED",
             Self::ServerBusy => "SERVER_BUSY",
             Self::InternalError => "INTERNAL_ERROR",
         }
@@ -198,9 +204,14 @@ mod tests {
 
     #[test]
     fn codes_have_one_wire_form() {
-        for code in
-            [ErrorCode::TableNotFound, ErrorCode::InvalidSql, ErrorCode::ServerBusy, ErrorCode::DatabaseNotFound]
-        {
+        for code in [
+            ErrorCode::TableNotFound,
+            ErrorCode::InvalidSql,
+            ErrorCode::CostLimitExceeded,
+            ErrorCode::RateLimited,
+            ErrorCode::ServerBusy,
+            ErrorCode::DatabaseNotFound,
+        ] {
             assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
         }
     }

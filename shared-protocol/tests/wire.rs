@@ -83,6 +83,7 @@ fn a_page_of_the_catalog() {
         enum_values: Some(vec![name("new"), name("shipped")]),
         is_generated: false,
         is_identity: false,
+        masked: false,
     };
     let key = ForeignKey {
         constraint_name: name("orders_user_id_fkey"),

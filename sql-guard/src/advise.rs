@@ -1,8 +1,12 @@
 //! The agent's view: only what no server could accept is refused, so that a translator hears of it early.
 
+use std::sync::Arc;
+
+use crate::access::Access;
 use crate::catalog::{Catalog, RelationName};
+use crate::limits::Limits;
 use crate::parse::parse;
-use crate::policy::Limits;
+use crate::policy::Policy;
 use crate::pool::Abandoned;
 use crate::rejection::Rejection;
 use crate::statement::{Mode, Walk};
@@ -20,16 +24,17 @@ pub struct Advice {
 pub(crate) fn advise(
     text: &str,
     params: Option<usize>,
-    catalog: Option<&dyn Catalog>,
+    catalog: Option<Arc<dyn Catalog>>,
     limits: &Limits,
     abandoned: &Abandoned,
 ) -> Result<Advice, Rejection> {
     let parsed = parse(text, limits)?;
-    let mut walk = Walk::new(text, Mode::Advisory, catalog, limits, abandoned);
+    let access = catalog.map(|catalog| Access::new(catalog, Arc::new(Policy::none())));
+    let mut walk = Walk::new(text, Mode::Advisory, access.as_ref(), limits, abandoned);
     walk.statement(&parsed.statement)?;
     let placeholders = match params {
         Some(given) => walk.placeholders.expect(text, given)?,
         None => walk.placeholders.count(text)?,
     };
-    Ok(Advice { placeholders, relations: walk.relations.into_keys().collect() })
+    Ok(Advice { placeholders, relations: walk.relations.into_iter().collect() })
 }

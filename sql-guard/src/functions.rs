@@ -1,11 +1,12 @@
 //! PostgreSQL's built-in functions and which of them a statement may call, by name and number of arguments.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use shared_protocol::error::ErrorCode;
 use shared_protocol::names::{closest, did_you_mean};
 
+use crate::catalog::Function;
 use crate::rejection::Rejection;
 
 /// Made by `tools/functions.py`: name, numbers of arguments, decision and class.
@@ -19,7 +20,10 @@ static TABLE: LazyLock<HashMap<&'static str, Vec<Overloads>>> = LazyLock::new(||
 });
 
 /// The class of functions that tell an argument's type as a regtype. They may stand where nothing is turned into a regtype for it.
-pub(crate) const NAMES_TYPE: &str = "names-type";
+const NAMES_TYPE: &str = "names-type";
+
+/// The class of functions that convert a type to and from text and bytes.
+const TYPE_IO: &str = "type-io";
 
 /// The overloads of one name that share a decision and a class.
 #[derive(Debug)]
@@ -30,8 +34,8 @@ struct Overloads {
     class: &'static str,
 }
 
-/// What the table says of a function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the table says of a function, from the mildest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Decision {
     Allow,
     /// Speaks of objects that may be hidden; a policy may allow it one day.
@@ -80,6 +84,79 @@ pub(crate) fn verdict(name: &str, arguments: usize, variadic: bool) -> Verdict {
     }
 }
 
+/// What the table says of a name, whatever it is called with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Every overload is allowed.
+    Allowed,
+    /// One speaks of the catalog, none is denied.
+    Metadata,
+    /// One is denied.
+    Denied,
+    /// No built-in has this name.
+    Unknown,
+}
+
+/// What the table says of a name.
+pub(crate) fn standing(name: &str) -> Standing {
+    let Some(overloads) = TABLE.get(name) else { return Standing::Unknown };
+    // The parts of types are reached by casts alone, which are judged by their types.
+    let decision = |one: &Overloads| if one.class == TYPE_IO { Decision::Allow } else { one.decision };
+    match overloads.iter().map(decision).max() {
+        Some(Decision::Deny) => Standing::Denied,
+        Some(Decision::Metadata) => Standing::Metadata,
+        _ => Standing::Allowed,
+    }
+}
+
+/// What is known of the columns of a call in FROM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// One column, called like the item of FROM.
+    Scalar,
+    /// Columns of these names.
+    Named(&'static [&'static str]),
+    /// Those of its argument's type, or of a definition in the statement, or who knows.
+    Unknown,
+}
+
+/// What is known of the columns of a call of a built-in in FROM.
+pub(crate) fn shape(name: &str) -> Shape {
+    match name {
+        "json_each" | "json_each_text" | "jsonb_each" | "jsonb_each_text" => Shape::Named(&["key", "value"]),
+        "json_array_elements" | "json_array_elements_text" | "jsonb_array_elements" | "jsonb_array_elements_text" => {
+            Shape::Named(&["value"])
+        }
+        _ if TAKES_ROWS.contains(&name) || standing(name) != Standing::Allowed => Shape::Unknown,
+        _ => Shape::Scalar,
+    }
+}
+
+/// Built-ins that may give a whole row for one.
+const TAKES_ROWS: &[&str] = &[
+    "json_populate_record",
+    "json_populate_recordset",
+    "json_to_record",
+    "json_to_recordset",
+    "jsonb_populate_record",
+    "jsonb_populate_recordset",
+    "jsonb_to_record",
+    "jsonb_to_recordset",
+    "lower",
+    "pg_get_keywords",
+    "pg_options_to_table",
+    "pg_timezone_abbrevs",
+    "pg_timezone_abbrevs_abbrevs",
+    "pg_timezone_abbrevs_zone",
+    "pg_timezone_names",
+    "ts_debug",
+    "ts_parse",
+    "ts_stat",
+    "ts_token_type",
+    "unnest",
+    "upper",
+];
+
 /// The refusal of a denied built-in.
 pub(crate) fn denied(name: &str, class: &str) -> Rejection {
     let (why, instead) = reason(class);
@@ -89,28 +166,30 @@ pub(crate) fn denied(name: &str, class: &str) -> Rejection {
 }
 
 /// The refusal of a function of the database's own.
-pub(crate) fn denied_user_function(name: &str, is_also_built_in: bool) -> Rejection {
-    let message = format!("{name}() is not allowed: the database has a function of its own by that name");
+pub(crate) fn denied_user_function(function: &Function, why: &str, is_also_built_in: bool) -> Rejection {
+    let Function { schema, name, .. } = function;
+    let message = format!("{schema}.{name}() is not allowed: it {why}");
     Rejection::new(ErrorCode::FunctionDenied, message).refused(name).suggest(match is_also_built_in {
         true => format!("If PostgreSQL's built-in is meant, write pg_catalog.{name}(…)."),
-        false => "Only PostgreSQL's built-in functions may be called; write the expression out.".to_string(),
+        false => format!("Write the expression out, or have {schema}.{name} named in the policy's allow_functions."),
     })
 }
 
-/// The refusal of a name that nothing has.
-pub(crate) fn not_found(name: &str) -> Rejection {
+/// The refusal of a name that nothing has; `near` are functions elsewhere that might be meant.
+pub(crate) fn not_found(name: &str, near: &BTreeSet<String>) -> Rejection {
     let allowed = TABLE.iter().filter(|(_, overloads)| overloads.iter().any(|one| one.decision == Decision::Allow));
     let mut names: Vec<&str> = allowed.map(|(name, _)| *name).collect();
     names.sort_unstable();
-    let similar = closest(name, names, 3);
+    let similar: Vec<&str> = near.iter().map(String::as_str).chain(closest(name, names, 3)).take(3).collect();
     Rejection::new(ErrorCode::FunctionNotFound, format!("there is no function {name}()"))
         .refused(name)
         .suggest(did_you_mean(&similar).unwrap_or_else(|| "Use one of PostgreSQL's built-in functions.".to_string()))
 }
 
-/// The refusal of a built-in with a number of arguments that none of its overloads takes.
-pub(crate) fn wrong_arguments(name: &str, arguments: usize) -> Rejection {
-    let mut counts: Vec<_> = TABLE.get(name).into_iter().flatten().flat_map(|one| &one.arguments).collect();
+/// The refusal of a call with a number of arguments that no function of that name takes.
+pub(crate) fn wrong_arguments(name: &str, arguments: usize, overloads: &[&Function]) -> Rejection {
+    let built_in = TABLE.get(name).into_iter().flatten().flat_map(|one| &one.arguments).copied();
+    let mut counts: Vec<_> = built_in.chain(overloads.iter().map(|function| (function.least, function.most))).collect();
     counts.sort_unstable();
     counts.dedup();
     let counts: Vec<_> = counts
@@ -127,6 +206,27 @@ pub(crate) fn wrong_arguments(name: &str, arguments: usize) -> Rejection {
         .suggest(format!("{name}() takes {} arguments.", counts.join(", ")))
 }
 
+/// Whether a call only tells the name of its argument's type, as a regtype.
+pub(crate) fn names_type(name: &str, arguments: usize) -> bool {
+    verdict(name, arguments, false) == Verdict::Metadata(NAMES_TYPE)
+}
+
+/// What is known of a function of an extension: whether it may run whatever PostgreSQL was told of it.
+pub(crate) fn of_extension(extension: &str, name: &str) -> Option<bool> {
+    EXTENSIONS.get(&(extension, name)).copied()
+}
+
+/// Functions of extensions of which PostgreSQL's word alone says too little or too much.
+static EXTENSIONS: LazyLock<HashMap<(&'static str, &'static str), bool>> = LazyLock::new(|| {
+    let lines = include_str!("extensions.tsv").lines().skip(1);
+    let facts = lines.map(|line| {
+        let mut fields = line.split('\t');
+        let (extension, name, decision) = (fields.next()?, fields.next()?, fields.next()?);
+        Some(((extension, name), decision == "allow"))
+    });
+    facts.collect::<Option<_>>().expect("the table of extensions is well formed")
+});
+
 /// Why functions of a class are denied, and what would work.
 fn reason(class: &str) -> (&'static str, &'static str) {
     const CATALOG: &str = "Read the database's tables and columns from its catalog resource.";
@@ -141,7 +241,7 @@ fn reason(class: &str) -> (&'static str, &'static str) {
         "sql-executor" => {
             ("runs or reads what its text arguments name", "Write that query out in the statement itself.")
         }
-        "type-io" => ("is an internal part of a type", "Write a cast instead, e.g. value::type."),
+        TYPE_IO => ("is an internal part of a type", "Write a cast instead, e.g. value::type."),
         "internal" | "void" | "trigger" | "server-internal" | "pg_-prefixed" => {
             ("is internal to the server", LEAVE_OUT)
         }
@@ -227,7 +327,10 @@ mod tests {
 
     #[test]
     fn refusals_say_what_would_pass() {
-        assert_eq!(not_found("lowr").suggestion.unwrap(), "Did you mean lower, lower_inc or lower_inf?");
-        assert_eq!(wrong_arguments("jsonb_set", 1).suggestion.unwrap(), "jsonb_set() takes 3 to 4 arguments.");
+        assert_eq!(
+            not_found("lowr", &BTreeSet::new()).suggestion.unwrap(),
+            "Did you mean lower, lower_inc or lower_inf?"
+        );
+        assert_eq!(wrong_arguments("jsonb_set", 1, &[]).suggestion.unwrap(), "jsonb_set() takes 3 to 4 arguments.");
     }
 }

@@ -1,30 +1,46 @@
 //! Text in, a [`CheckedQuery`] or a [`Rejection`] out: PostgreSQL's own grammar decides what may run. No I/O, no database.
 
+mod access;
 mod advise;
 mod catalog;
 mod columns;
 mod functions;
+mod limits;
+mod normalize;
 mod operators;
 mod parse;
 mod placeholders;
 mod policy;
 mod pool;
 mod rejection;
-mod relations;
+mod routines;
+mod scope;
 mod statement;
 mod types;
+mod verdicts;
 mod wrapper;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+pub use access::Access;
 pub use advise::Advice;
-pub use catalog::{Catalog, Relation, RelationName, UserType};
-pub use policy::Limits;
+pub use catalog::{
+    Catalog, Column, Function, FunctionRef, ObjectId, Operator, Relation, RelationName, TypeName, UserType, View,
+    Volatility, Words,
+};
+pub use columns::Restriction;
+pub use limits::Limits;
+pub use policy::{Pattern, PatternError, Policy};
 pub use rejection::Rejection;
 pub use wrapper::WrappedColumn;
 
 use pool::{Abandoned, Pool};
 use statement::{Mode, Walk};
+use verdicts::Verdicts;
+
+/// Longest that looking at a whole database for one caller may take.
+const ACCESS_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Judges statements on threads of its own. Clones share the threads, which end with the last of them.
 #[derive(Clone)]
@@ -35,6 +51,7 @@ pub struct Guard {
 struct Shared {
     limits: Limits,
     pool: Pool,
+    verdicts: Verdicts,
 }
 
 impl Guard {
@@ -44,18 +61,52 @@ impl Guard {
     /// Where the system gives no thread.
     pub fn new(limits: Limits) -> Self {
         let pool = Pool::new(&limits);
-        Self { shared: Arc::new(Shared { limits, pool }) }
+        Self { shared: Arc::new(Shared { limits, pool, verdicts: Verdicts::new() }) }
     }
 
-    /// The server's verdict, and the only way to a [`CheckedQuery`]: one statement that only reads, from relations that the
-    /// catalog knows, through functions, operators and types that are surely harmless.
+    /// A database as one caller sees it: what each relation and column is to them under the policy. Every verdict wants one; it
+    /// is made once for a catalog and a policy.
+    ///
+    /// # Errors
+    /// SERVER_BUSY where too many others wait for the guard.
+    pub async fn access(&self, catalog: Arc<dyn Catalog>, policy: Arc<Policy>) -> Result<Arc<Access>, Rejection> {
+        let look = move |_: &Abandoned| {
+            let access = Access::new(catalog, policy);
+            access.look_at_all();
+            Ok(Arc::new(access))
+        };
+        self.shared.pool.run_within(ACCESS_DEADLINE, look).await
+    }
+
+    /// The server's verdict, and the only way to a [`CheckedQuery`]: one statement that only reads, from relations and columns
+    /// that the caller may see, through functions, operators and types that are surely harmless.
     ///
     /// # Errors
     /// What was refused, where, and what would pass. SERVER_BUSY where too many texts wait.
-    pub async fn check(&self, text: &str, catalog: Arc<dyn Catalog>) -> Result<CheckedQuery, Rejection> {
+    pub async fn check(&self, text: &str, access: &Arc<Access>) -> Result<CheckedQuery, Rejection> {
+        let Shared { limits, pool, verdicts } = self.shared.as_ref();
+        if let Some(verdict) = verdicts.get(text, access.id()) {
+            return verdict;
+        }
+        let verdict = match pool::is_safe_in_place(text) {
+            true => check(text, access, limits, &Abandoned::default()),
+            false => {
+                let (text, access, limits) = (text.to_string(), Arc::clone(access), limits.clone());
+                pool.run(move |abandoned| check(&text, &access, &limits, abandoned)).await
+            }
+        };
+        verdicts.keep(text, access.id(), &verdict);
+        verdict
+    }
+
+    /// `text` without the values that stand in it, for logs: literals become placeholders, comments go.
+    ///
+    /// # Errors
+    /// Where it is too large or no SQL, as [`Self::check`]. SERVER_BUSY where too many texts wait.
+    pub async fn normalize(&self, text: &str) -> Result<String, Rejection> {
         let limits = self.shared.limits.clone();
         let text = text.to_string();
-        self.shared.pool.run(move |abandoned| check(text, catalog.as_ref(), &limits, abandoned)).await
+        self.shared.pool.run(move |_| normalize::normalize(&text, &limits)).await
     }
 
     /// The agent's verdict: refuses only what no server could accept, which is syntax, statement kind, several statements, writes,
@@ -71,19 +122,28 @@ impl Guard {
     ) -> Result<Advice, Rejection> {
         let limits = self.shared.limits.clone();
         let text = text.to_string();
-        self.shared
-            .pool
-            .run(move |abandoned| advise::advise(&text, params, catalog.as_deref(), &limits, abandoned))
-            .await
+        self.shared.pool.run(move |abandoned| advise::advise(&text, params, catalog, &limits, abandoned)).await
     }
 }
 
 /// A statement that may run, byte for byte as it came.
 #[derive(Debug, Clone)]
 pub struct CheckedQuery {
-    text: String,
+    text: Arc<str>,
     placeholders: usize,
-    relations: Vec<RelationName>,
+    relations: Arc<[RelationName]>,
+    masked: Arc<[usize]>,
+    outputs: Outputs,
+    runs_user_code: bool,
+}
+
+/// What is known of the columns of a result, from the first on.
+#[derive(Debug, Clone)]
+struct Outputs {
+    /// Their names, where PostgreSQL doesn't make them up.
+    names: Arc<[Option<Arc<str>>]>,
+    /// Whether there may be more.
+    is_open: bool,
 }
 
 impl CheckedQuery {
@@ -102,6 +162,33 @@ impl CheckedQuery {
         &self.relations
     }
 
+    /// The places of the output columns, from 0, whose values the caller may not see: `***` stands there for whatever isn't NULL.
+    pub fn masked(&self) -> &[usize] {
+        &self.masked
+    }
+
+    /// How many columns the result has, where that is known.
+    pub fn width(&self) -> Option<usize> {
+        (!self.outputs.is_open).then_some(self.outputs.names.len())
+    }
+
+    /// Whether a result with columns of these names can be the one that was judged. It can't where a table has changed since its
+    /// catalog was read: another column then stands where a masked one was.
+    pub fn describes<'n>(&self, names: impl ExactSizeIterator<Item = &'n str>) -> bool {
+        let Outputs { names: expected, is_open } = &self.outputs;
+        let counts = if *is_open { names.len() >= expected.len() } else { names.len() == expected.len() };
+        let is_same = |(at, (expected, name)): (usize, (&Option<Arc<str>>, &str))| {
+            !self.masked.contains(&at) || expected.as_deref().is_none_or(|known| known == name)
+        };
+        counts && expected.iter().zip(names).enumerate().all(is_same)
+    }
+
+    /// Whether it may run functions of the database's own, by itself or behind what it reads, so that something could be left
+    /// behind in its session.
+    pub fn runs_user_code(&self) -> bool {
+        self.runs_user_code
+    }
+
     /// The statement within a SELECT of ours, `SELECT … FROM (⏎text⏎) AS q(c1, …)`, whose columns are the statement's in order,
     /// each passed on as `columns` says. Clauses such as LIMIT may follow it.
     ///
@@ -111,18 +198,23 @@ impl CheckedQuery {
     }
 }
 
-/// Judges `text` for the server. To be called on a guard thread.
-fn check(
-    mut text: String,
-    catalog: &dyn Catalog,
-    limits: &Limits,
-    abandoned: &Abandoned,
-) -> Result<CheckedQuery, Rejection> {
-    let parsed = parse::parse(&text, limits)?;
-    let mut walk = Walk::new(&text, Mode::Final, Some(catalog), limits, abandoned);
-    walk.statement(&parsed.statement)?;
-    let placeholders = walk.placeholders.count(&text)?;
-    let relations = walk.relations.into_keys().collect();
-    text.truncate(parsed.end);
-    Ok(CheckedQuery { text, placeholders, relations })
+/// Judges `text` for the server. To be called on a guard thread, or where the stack is known to hold.
+fn check(text: &str, access: &Access, limits: &Limits, abandoned: &Abandoned) -> Result<CheckedQuery, Rejection> {
+    let parsed = parse::parse(text, limits)?;
+    let mut walk = Walk::new(text, Mode::Final, Some(access), limits, abandoned);
+    let output = walk.statement(&parsed.statement)?;
+    let placeholders = walk.placeholders.count(text)?;
+    let columns = output.known().iter().enumerate();
+    let masked = columns.filter(|(_, column)| column.restriction == Restriction::Masked).map(|(at, _)| at);
+    Ok(CheckedQuery {
+        text: text[..parsed.end].into(),
+        placeholders,
+        relations: walk.relations.iter().cloned().collect(),
+        masked: masked.collect(),
+        outputs: Outputs {
+            names: output.placed().iter().map(|column| column.name.clone()).collect(),
+            is_open: output.is_open(),
+        },
+        runs_user_code: walk.runs_code.get(),
+    })
 }

@@ -3,7 +3,7 @@
 use pg_query::protobuf::{Node, RawStmt, ScanToken, Token};
 use shared_protocol::error::{ErrorCode, Position};
 
-use crate::policy::Limits;
+use crate::limits::Limits;
 use crate::rejection::Rejection;
 
 /// Longest run of operator characters. PostgreSQL's lexer reads such a run again for each token that it finds in it.
@@ -57,7 +57,7 @@ pub(crate) fn parse(text: &str, limits: &Limits) -> Result<Parsed, Rejection> {
 }
 
 /// Refuses what is too large before any parser sees it.
-fn measure(text: &str, limits: &Limits) -> Result<(), Rejection> {
+pub(crate) fn measure(text: &str, limits: &Limits) -> Result<(), Rejection> {
     let too_complex = |what: String, most: usize| {
         Rejection::new(ErrorCode::QueryTooComplex, format!("{what}; at most {most} are allowed"))
     };
@@ -171,7 +171,7 @@ fn is_word(byte: u8) -> bool {
 }
 
 /// PostgreSQL's words for a text that is no SQL, with the place where it is certain.
-fn syntax_error(text: &str, error: pg_query::Error) -> Rejection {
+pub(crate) fn syntax_error(text: &str, error: pg_query::Error) -> Rejection {
     let message = match error {
         pg_query::Error::Parse(message) | pg_query::Error::Scan(message) => message,
         pg_query::Error::Decode(_) => "a string or name in the statement is not valid UTF-8".to_string(),
@@ -245,7 +245,7 @@ fn tokens(text: &str) -> impl Iterator<Item = usize> {
 
 /// The scanner's tokens, comments among them. pg_query never gets to see white space alone: of no tokens at all it makes a
 /// slice at a null pointer, which ends a debug build and is undefined in any other.
-fn scan(text: &str) -> Result<Vec<ScanToken>, pg_query::Error> {
+pub(crate) fn scan(text: &str) -> Result<Vec<ScanToken>, pg_query::Error> {
     if text.bytes().all(|byte| b" \t\n\r\x0b\x0c".contains(&byte)) {
         return Ok(Vec::new());
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use shared_protocol::error::ErrorCode;
 use tokio::sync::oneshot;
 
-use crate::policy::Limits;
+use crate::limits::Limits;
 use crate::rejection::Rejection;
 
 /// Holds the tree of every text that libpg_query itself lets through (safety.md, wall 1, "Depth").
@@ -45,6 +45,18 @@ impl Drop for Caller {
     }
 }
 
+/// Longest text that is judged on its caller's own thread, in bytes: it can't nest deep.
+const IN_PLACE_BYTES: usize = 1024;
+
+/// Stack that the deepest text of [`IN_PLACE_BYTES`] takes at most, with room to spare: tests/nesting.rs tries them all, in debug
+/// and in release builds.
+const IN_PLACE_STACK: usize = 24 << 20;
+
+/// Whether `text` can be judged on the present thread: it is short, and the stack has room for the worst that it could be.
+pub(crate) fn is_safe_in_place(text: &str) -> bool {
+    text.len() <= IN_PLACE_BYTES && stacker::remaining_stack().is_some_and(|left| left >= IN_PLACE_STACK)
+}
+
 /// A few threads with big stacks behind a bounded queue. They end when the pool is dropped.
 pub(crate) struct Pool {
     queue: SyncSender<Job>,
@@ -77,6 +89,15 @@ impl Pool {
         T: Send + 'static,
         F: FnOnce(&Abandoned) -> Result<T, Rejection> + Send + 'static,
     {
+        self.run_within(self.deadline, judge).await
+    }
+
+    /// As [`Self::run`], with a deadline of its own.
+    pub(crate) async fn run_within<T, F>(&self, deadline: Duration, judge: F) -> Result<T, Rejection>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Abandoned) -> Result<T, Rejection> + Send + 'static,
+    {
         let (answer, verdict) = oneshot::channel();
         let begun = Arc::new(AtomicBool::new(false));
         let abandoned = Abandoned::default();
@@ -98,10 +119,10 @@ impl Pool {
             Err(TrySendError::Full(_)) => return Err(busy()),
             Err(TrySendError::Disconnected(_)) => return Err(fault()),
         }
-        match tokio::time::timeout(self.deadline, verdict).await {
+        match tokio::time::timeout(deadline, verdict).await {
             Ok(Ok(verdict)) => verdict,
             Ok(Err(_)) => Err(fault()),
-            Err(_) if begun.load(Ordering::Relaxed) => Err(too_slow(self.deadline)),
+            Err(_) if begun.load(Ordering::Relaxed) => Err(too_slow(deadline)),
             Err(_) => Err(busy()),
         }
     }

@@ -1,57 +1,93 @@
 //! The walker: which statements, and which parts of them, may run. What isn't named here is refused.
 
+mod call;
+pub(crate) mod definition;
 mod expression;
 mod from;
+mod join;
 mod json;
 mod kind;
+mod naming;
+mod operator;
+mod order;
+mod reference;
+mod relation;
 #[cfg(test)]
 mod tests;
+mod type_name;
 mod with;
 
-use std::collections::BTreeMap;
+use std::cell::Cell;
+use std::collections::BTreeSet;
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{LockClauseStrength, Node, ResTarget, SelectStmt, SetOperation};
 use shared_protocol::error::ErrorCode;
 
-use crate::catalog::{Catalog, RelationName};
-use crate::columns::{Columns, output_name};
+use crate::access::Access;
+use crate::catalog::RelationName;
+use crate::columns::{Column, Columns, Restriction};
+use crate::limits::Limits;
 use crate::parse::{FLATTEN, first_token, only_place};
 use crate::placeholders::Placeholders;
-use crate::policy::Limits;
 use crate::pool::Abandoned;
 use crate::rejection::Rejection;
-use crate::relations::Level;
+use crate::scope::Level;
 use kind::{not_a_query, variant, write_denied};
+use order::Clause;
 
-/// Who asks.
+/// For whom a statement is walked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// The server, before it runs the statement: what isn't surely harmless is refused.
     Final,
     /// The agent, before it sends the statement: only what no server could accept is refused.
     Advisory,
+    /// Nobody: the statement is a view's, whose owner answers for what it calls. Asked is what its columns show.
+    Definition,
 }
 
 /// What becomes of an expression's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// It is put out or turned into text.
-    Shown,
+    /// It is a column of the statement's output, as it is.
+    Output,
+    /// It is a column of a subquery's output, as it is.
+    Inner,
+    /// It is turned into text.
+    Text,
+    /// It is only asked whether there is one.
+    Tested,
+    /// It is only counted.
+    Counted,
     /// Other expressions may take it.
     Combined,
+}
+
+impl Place {
+    /// Whether a value of that restriction may come here.
+    fn admits(self, restriction: Restriction) -> bool {
+        match restriction {
+            Restriction::Free => true,
+            Restriction::Fixed => self != Self::Combined,
+            Restriction::Masked => matches!(self, Self::Output | Self::Inner | Self::Counted),
+            Restriction::Hidden => false,
+        }
+    }
 }
 
 /// One statement on its way through the guard, and what has been found in it.
 pub(crate) struct Walk<'a> {
     pub(crate) text: &'a str,
     pub(crate) mode: Mode,
-    pub(crate) catalog: Option<&'a dyn Catalog>,
+    pub(crate) access: Option<&'a Access>,
     pub(crate) placeholders: Placeholders,
-    /// The relations read, each with its columns, so that the catalog is asked for them once.
-    pub(crate) relations: BTreeMap<RelationName, Columns>,
+    /// The relations read.
+    pub(crate) relations: BTreeSet<RelationName>,
+    /// Whether the statement may run code of the database's own.
+    pub(crate) runs_code: Cell<bool>,
     /// The query levels around the present place, innermost last.
-    pub(crate) levels: Vec<Level>,
+    levels: Vec<Level<'a>>,
     depth: usize,
     max_depth: usize,
     /// How many column names the lists made so far hold.
@@ -67,16 +103,17 @@ impl<'a> Walk<'a> {
     pub(crate) fn new(
         text: &'a str,
         mode: Mode,
-        catalog: Option<&'a dyn Catalog>,
+        access: Option<&'a Access>,
         limits: &Limits,
         abandoned: &Abandoned,
     ) -> Self {
         Self {
             text,
             mode,
-            catalog,
+            access,
             placeholders: Placeholders::default(),
-            relations: BTreeMap::new(),
+            relations: BTreeSet::new(),
+            runs_code: Cell::new(false),
             levels: Vec::new(),
             depth: 0,
             max_depth: limits.max_depth,
@@ -85,16 +122,24 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Judges a whole statement.
-    pub(crate) fn statement(&mut self, statement: &Node) -> Result<(), Rejection> {
-        match &statement.node {
-            Some(NodeEnum::SelectStmt(select)) => self.select(select).map(drop),
-            _ => Err(not_a_query(statement, self.text).at(self.text, first_token(self.text, 0))),
+    /// Judges a whole statement and tells what is known of its output columns.
+    pub(crate) fn statement(&mut self, statement: &'a Node) -> Result<Columns, Rejection> {
+        let output = match &statement.node {
+            Some(NodeEnum::SelectStmt(select)) => self.select(select)?,
+            _ => return Err(not_a_query(statement, self.text).at(self.text, first_token(self.text, 0))),
+        };
+        let certain = output.placed().len();
+        if output.known()[certain..].iter().any(|column| column.restriction >= Restriction::Masked) {
+            let message =
+                "a masked column stands behind columns that only PostgreSQL knows, so its place can't be told";
+            return Err(Rejection::new(ErrorCode::AccessDenied, message)
+                .suggest("Name the columns that you need instead of *."));
         }
+        Ok(output)
     }
 
     /// Judges a query at any depth and tells what is known of its output columns.
-    pub(crate) fn select(&mut self, select: &SelectStmt) -> Result<Columns, Rejection> {
+    pub(crate) fn select(&mut self, select: &'a SelectStmt) -> Result<Columns, Rejection> {
         self.enter()?;
         self.levels.push(Level::default());
         let output = self.query_level(select);
@@ -103,7 +148,7 @@ impl<'a> Walk<'a> {
         output
     }
 
-    fn query_level(&mut self, select: &SelectStmt) -> Result<Columns, Rejection> {
+    fn query_level(&mut self, select: &'a SelectStmt) -> Result<Columns, Rejection> {
         let SelectStmt {
             distinct_clause,
             into_clause,
@@ -142,40 +187,57 @@ impl<'a> Walk<'a> {
             (Some(left), Some(right)) => {
                 self.set_operation(*op)?;
                 let output = self.select(left)?;
-                self.select(right)?;
+                let other = self.select(right)?;
+                self.combined(output.worst().max(other.worst()), "a set operation such as UNION")?;
                 output
             }
             (None, None) if !values_lists.is_empty() => self.values(values_lists)?,
             (None, None) => {
                 for item in from_clause {
-                    self.row_source(item)?;
+                    let row = self.row_source(item)?;
+                    self.level().rows.push(row);
                 }
                 self.outputs(target_list)?
             }
             _ => return Err(self.unknown("half a set operation", -1)),
         };
         self.count_columns(&output)?;
-        // What the outermost SELECT puts out, nothing else in the statement can compare or combine.
-        let place = if self.levels.len() == 1 { Place::Shown } else { Place::Combined };
-        for target in target_list {
-            self.target(target, place)?;
-        }
         self.optional(where_clause.as_deref())?;
         self.optional(having_clause.as_deref())?;
         self.expressions(window_clause)?;
-        // Only these clauses may speak of output columns.
-        self.level().outputs = output.clone();
-        for clause in distinct_clause {
+        match distinct_clause.as_slice() {
+            [] => {}
             // A plain DISTINCT is a list of one empty node.
-            if clause.node.is_some() {
-                self.expression(clause)?;
-            }
+            [Node { node: None }] => self.combined(output.worst(), "DISTINCT")?,
+            clauses => self.clause(clauses, Clause::Order, &output)?,
         }
-        self.expressions(group_clause)?;
-        self.expressions(sort_clause)?;
+        self.clause(group_clause, Clause::Group, &output)?;
+        self.clause(sort_clause, Clause::Order, &output)?;
         self.optional(limit_offset.as_deref())?;
         self.optional(limit_count.as_deref())?;
         Ok(output)
+    }
+
+    /// Whether nobody minds what conversions to a column's type would run.
+    fn lets_convert(&self, restriction: Restriction) -> bool {
+        restriction == Restriction::Fixed && self.mode != Mode::Final
+    }
+
+    /// Refuses values of that restriction where others are compared or combined with them.
+    fn combined(&self, restriction: Restriction, what: &str) -> Result<(), Rejection> {
+        if Place::Combined.admits(restriction) || self.lets_convert(restriction) {
+            return Ok(());
+        }
+        let message = match restriction {
+            Restriction::Fixed => {
+                let message = format!("{what} would turn other values into the type of one of these columns");
+                return Err(Rejection::new(ErrorCode::FunctionDenied, message)
+                    .suggest("Turn the column into text first: column::text."));
+            }
+            _ => format!("{what} would compare or combine values of a masked column"),
+        };
+        Err(Rejection::new(ErrorCode::AccessDenied, message)
+            .suggest("Leave the masked column out here; it may only be put out as it is, or counted."))
     }
 
     fn lock_denied(&self, clauses: &[Node]) -> Rejection {
@@ -201,54 +263,60 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn values(&mut self, rows: &[Node]) -> Result<Columns, Rejection> {
+    fn values(&mut self, rows: &'a [Node]) -> Result<Columns, Rejection> {
         let mut width = 0;
         for row in rows {
             let Some(NodeEnum::List(row)) = &row.node else { return Err(self.unexpected(row, -1)) };
             width = width.max(row.items.len());
             self.expressions(&row.items)?;
         }
-        Columns::all((1..=width).map(|number| format!("column{number}")))
+        Columns::named((1..=width).map(|number| format!("column{number}")))
     }
 
-    /// What is known of the output columns of a SELECT list, once FROM has been walked.
-    fn outputs(&mut self, targets: &[Node]) -> Result<Columns, Rejection> {
+    /// Judges a SELECT list, once FROM has been walked, and tells what is known of its columns.
+    fn outputs(&mut self, targets: &'a [Node]) -> Result<Columns, Rejection> {
+        let place = if self.levels.len() == 1 { Place::Output } else { Place::Inner };
         let mut outputs = Columns::default();
         for target in targets {
             let Some(NodeEnum::ResTarget(target)) = &target.node else { return Err(self.unexpected(target, -1)) };
-            let Some(value) = &target.val else { return Err(self.unknown("an output column", target.location)) };
-            self.still_wanted()?;
-            if !target.name.is_empty() {
-                outputs.push(Some(&target.name))?;
-            } else if let Some(relation) = star(value) {
-                let items = std::mem::take(&mut self.level().items);
-                for item in items.iter().filter(|item| relation.is_none_or(|name| item.name == name)) {
-                    outputs.extend(&item.columns).map_err(|rejection| rejection.at(self.text, target.location))?;
-                }
-                // `alias.*` may also mean an item of an outer level.
-                outputs.open |= relation.is_some_and(|name| !items.iter().any(|item| item.name == name));
-                self.level().items = items;
-            } else {
-                outputs.push(output_name(value))?;
+            let ResTarget { name, indirection, val, location } = target.as_ref();
+            let Some(value) = val else { return Err(self.unknown("an output column", *location)) };
+            if !indirection.is_empty() {
+                return Err(self.unknown("an assignment", *location));
             }
+            self.still_wanted()?;
+            if let Some(star) = reference::star(value) {
+                let columns = self.star(star, *location)?;
+                outputs.extend(&columns).map_err(|rejection| rejection.at(self.text, *location))?;
+                continue;
+            }
+            let restriction = self.value(value, place)?;
+            if reference::is_row_expansion(value) {
+                outputs.push_unknown();
+                continue;
+            }
+            let name = match name.as_str() {
+                "" => naming::output_name(value),
+                name => Some(name),
+            };
+            let column = Column { name: name.map(Into::into), restriction };
+            outputs.push(column).map_err(|rejection| rejection.at(self.text, *location))?;
         }
         Ok(outputs)
     }
 
-    fn target(&mut self, target: &Node, place: Place) -> Result<(), Rejection> {
+    /// Judges a list of named values within an expression, such as the attributes of an XML element.
+    fn target(&mut self, target: &'a Node) -> Result<(), Rejection> {
         let Some(NodeEnum::ResTarget(target)) = &target.node else { return Err(self.unexpected(target, -1)) };
         let ResTarget { name: _, indirection, val, location } = target.as_ref();
         if !indirection.is_empty() {
             return Err(self.unknown("an assignment", *location));
         }
-        match val.as_deref() {
-            Some(value) => self.expression_in(value, place),
-            None => Ok(()),
-        }
+        self.optional(val.as_deref())
     }
 
     /// The innermost query level.
-    pub(crate) fn level(&mut self) -> &mut Level {
+    fn level(&mut self) -> &mut Level<'a> {
         self.levels.last_mut().expect("a query is walked inside its level")
     }
 
@@ -270,7 +338,7 @@ impl<'a> Walk<'a> {
 
     /// Counts the names of a list that was made.
     pub(crate) fn count_columns(&mut self, columns: &Columns) -> Result<(), Rejection> {
-        self.columns += columns.known.len();
+        self.columns += columns.known().len();
         if self.columns <= MAX_COLUMN_NAMES {
             return Ok(());
         }
@@ -310,11 +378,4 @@ pub(crate) fn string(node: &Node) -> Option<&str> {
         Some(NodeEnum::String(value)) => Some(&value.sval),
         _ => None,
     }
-}
-
-/// `Some(None)` for `*`, `Some(Some(alias))` for `alias.*`.
-fn star(value: &Node) -> Option<Option<&str>> {
-    let Some(NodeEnum::ColumnRef(reference)) = &value.node else { return None };
-    let (last, relation) = reference.fields.split_last()?;
-    matches!(&last.node, Some(NodeEnum::AStar(_))).then(|| relation.last().and_then(string))
 }

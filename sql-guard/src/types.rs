@@ -1,17 +1,12 @@
-//! Which types a statement may cast to: PostgreSQL's own, and those of the database that run no function of the user's.
+//! PostgreSQL's own types: which of them a statement may convert to.
 
-use pg_query::NodeEnum;
-use pg_query::protobuf::TypeName;
-use shared_protocol::error::ErrorCode;
-use shared_protocol::names::{closest, did_you_mean};
+use crate::catalog::TypeName;
 
-use crate::catalog::UserType;
-use crate::rejection::Rejection;
-use crate::relations::PG_CATALOG;
-use crate::statement::{Mode, Walk, names};
+/// The schema of PostgreSQL's own objects.
+pub(crate) const PG_CATALOG: &str = "pg_catalog";
 
 /// PostgreSQL's types that any statement may name. An array type is its element's name with `[]`, or with `_` before it.
-const ALLOWED: &[&str] = &[
+pub(crate) const ALLOWED: &[&str] = &[
     "bit",
     "bool",
     "box",
@@ -126,130 +121,31 @@ const REFUSED: &[&str] = &[
     "tsm_handler",
 ];
 
-/// How a statement names a type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Notation {
-    /// `value::name`, `CAST` or a column definition.
-    Cast,
-    /// `name(value)` or `value.name`, which never mean a row type, but may mean an array of one.
-    Call,
+/// Why nothing may be converted to a type of PostgreSQL's, or to arrays of it, if it may not; an array type has `_` before its
+/// element's name.
+pub(crate) fn refusal(name: &str) -> Option<&'static str> {
+    let element = name.strip_prefix('_').unwrap_or(name);
+    if ALLOWED.contains(&element) {
+        return None;
+    }
+    Some(match REFUSED.contains(&element) {
+        true if element.starts_with("reg") => "looks up names of objects that may be hidden",
+        true => "is internal to the server",
+        false if element.starts_with("pg_") => "is a system catalog's row type",
+        false => "is not one of PostgreSQL's that are known to be harmless",
+    })
 }
 
-impl Walk<'_> {
-    /// Judges the type of a cast, of a column definition or of a RETURNING clause.
-    pub(crate) fn type_name(&self, type_name: &TypeName) -> Result<(), Rejection> {
-        let TypeName { names: parts, type_oid: _, setof, pct_type, typmods, typemod: _, array_bounds: _, location } =
-            type_name;
-        if *setof || *pct_type {
-            return Err(self.refused_type("SETOF or %TYPE", "belongs in function definitions", *location));
-        }
-        for modifier in typmods {
-            // Modifiers such as (10, 2) are constants or bare words, never calls.
-            if !matches!(&modifier.node, Some(NodeEnum::AConst(_) | NodeEnum::ColumnRef(_))) {
-                return Err(self.refused_type("a type modifier", "must be a constant", *location));
-            }
-        }
-        match names(parts).as_slice() {
-            [PG_CATALOG, name] => self
-                .built_in_type(name, Notation::Cast, *location)
-                .unwrap_or_else(|| Err(self.unknown_type(name, *location))),
-            [schema, name] => self.user_type(schema, name, *location),
-            [name] => self.unqualified_type(name, *location),
-            other => Err(self.refused_type(&other.join("."), "has too many parts", *location)),
-        }
-    }
+/// Whether a type of an argument stands for whatever is given.
+pub(crate) fn is_polymorphic(name: &TypeName) -> bool {
+    &*name.schema == PG_CATALOG && name.name.starts_with("any")
+}
 
-    /// Judges a name by which `name(value)` or `value.name` would mean a cast; nothing where no type has it.
-    pub(crate) fn cast_in_disguise(&self, name: &str, only_built_in: bool) -> Option<Result<(), Rejection>> {
-        match only_built_in {
-            true => self.built_in_type(name, Notation::Call, -1),
-            false => self.named_type(name, Notation::Call, -1),
-        }
-    }
-
-    fn unqualified_type(&self, name: &str, location: i32) -> Result<(), Rejection> {
-        match self.named_type(name, Notation::Cast, location) {
-            Some(verdict) => verdict,
-            None if self.mode == Mode::Final => Err(self.unknown_type(name, location)),
-            None => Ok(()),
-        }
-    }
-
-    /// The verdict on the first type of that name on the search_path, or nothing where there is none.
-    fn named_type(&self, name: &str, notation: Notation, location: i32) -> Option<Result<(), Rejection>> {
-        let path = self.catalog.map_or(&[][..], |catalog| catalog.search_path());
-        let implied = (!path.iter().any(|schema| schema == PG_CATALOG)).then_some(PG_CATALOG);
-        implied.into_iter().chain(path.iter().map(String::as_str)).find_map(|schema| match schema {
-            PG_CATALOG => self.built_in_type(name, notation, location),
-            _ if notation == Notation::Call && self.is_row_type(schema, name) => None,
-            _ if self.has_type(schema, name) => Some(self.user_type(schema, name, location)),
-            _ => None,
-        })
-    }
-
-    /// The verdict on one of PostgreSQL's types, or nothing where it has none of that name.
-    fn built_in_type(&self, name: &str, notation: Notation, location: i32) -> Option<Result<(), Rejection>> {
-        let element = name.strip_prefix('_').unwrap_or(name);
-        if ALLOWED.contains(&element) {
-            return Some(Ok(()));
-        }
-        let why = match REFUSED.contains(&element) {
-            true if element.starts_with("reg") => "looks up names of objects that may be hidden",
-            true => "is internal to the server",
-            // The row types of the system catalogs.
-            false if notation == Notation::Call && element == name => return None,
-            false if element.starts_with("pg_") => "is a system catalog's row type",
-            false => return None,
-        };
-        Some(Err(self.refused_type(name, why, location)))
-    }
-
-    fn user_type(&self, schema: &str, name: &str, location: i32) -> Result<(), Rejection> {
-        if self.mode == Mode::Advisory {
-            return Ok(());
-        }
-        let element = name.strip_prefix('_').unwrap_or(name);
-        let find = |name| self.catalog.and_then(|catalog| catalog.user_type(schema, name));
-        match find(name).or_else(|| find(element)) {
-            _ if self.is_row_type(schema, name) || self.is_row_type(schema, element) => {
-                Err(self.refused_type(name, "is a table's row type", location))
-            }
-            Some(UserType::Plain) => Ok(()),
-            Some(UserType::Guarded) => Err(self.refused_type(
-                name,
-                "may run functions of the database's own when a value is cast to it",
-                location,
-            )),
-            None => Err(self.unknown_type(&format!("{schema}.{name}"), location)),
-        }
-    }
-
-    fn is_row_type(&self, schema: &str, name: &str) -> bool {
-        self.catalog.is_some_and(|catalog| catalog.relation(schema, name).is_some())
-    }
-
-    /// Whether a schema has a type of that name; every relation has a row type, and every type an array type.
-    fn has_type(&self, schema: &str, name: &str) -> bool {
-        let element = name.strip_prefix('_').unwrap_or(name);
-        self.catalog.is_some_and(|catalog| {
-            [name, element]
-                .iter()
-                .any(|name| catalog.user_type(schema, name).is_some() || self.is_row_type(schema, name))
-        })
-    }
-
-    fn refused_type(&self, name: &str, why: &str, location: i32) -> Rejection {
-        Rejection::new(ErrorCode::FunctionDenied, format!("the type {name} is not allowed: it {why}"))
-            .refused(name)
-            .suggest("Leave the cast out, or cast to one of PostgreSQL's plain types such as text.")
-            .at(self.text, location)
-    }
-
-    fn unknown_type(&self, name: &str, location: i32) -> Rejection {
-        let similar = closest(name, ALLOWED.iter().copied(), 3);
-        Rejection::new(ErrorCode::InvalidSql, format!("there is no type {name}"))
-            .refused(name)
-            .suggest(did_you_mean(&similar).unwrap_or_else(|| "Use one of PostgreSQL's own types.".to_string()))
-            .at(self.text, location)
-    }
+/// Whether PostgreSQL has a type of that name, or of its element's. The row types of the system catalogs count only as arrays where
+/// `is_call`: a call never means a row type.
+pub(crate) fn exists(name: &str, is_call: bool) -> bool {
+    let element = name.strip_prefix('_').unwrap_or(name);
+    ALLOWED.contains(&element)
+        || REFUSED.contains(&element)
+        || element.starts_with("pg_") && !(is_call && element == name)
 }

@@ -3,11 +3,10 @@
 mod support;
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shared_protocol::error::ErrorCode;
-use sql_guard::{Guard, Limits};
+use sql_guard::{Guard, Limits, Policy};
 use support::Shop;
 
 /// Far more than any verdict here takes, even in a debug build on a busy machine.
@@ -28,7 +27,7 @@ fn chain(length: usize, query: &str) -> String {
 async fn check(guard: &Guard, text: &str) -> Result<(), ErrorCode> {
     assert!(text.len() <= 64 * 1024, "{} bytes: {text:.60}", text.len());
     let begun = Instant::now();
-    let verdict = guard.check(text, Arc::new(Shop::new())).await;
+    let verdict = guard.check(text, &Shop::access(guard, Policy::default()).await).await;
     assert!(begun.elapsed() < GOOD_TIME, "{:?}: {text:.60}", begun.elapsed());
     verdict.map(drop).map_err(|rejection| rejection.code)
 }
@@ -42,13 +41,12 @@ fn patient() -> Guard {
 async fn rows_wider_than_postgresql_allows_are_refused() {
     let guard = patient();
     let values = |width: usize| format!("SELECT 1 FROM (VALUES (1{})) v", ",1".repeat(width - 1));
-    let aliased = |width: usize| format!("SELECT 1 FROM generate_series(1, 2) AS g({})", parts(0..width, ",", "c#"));
+    let aliased = |width: usize| format!("SELECT 1 FROM unnest(ARRAY[1]) AS g({})", parts(0..width, ",", "c#"));
     for text in [
         chain(24, "t# AS (SELECT * FROM t@ a, t@ b)") + " SELECT 1 FROM t23",
         chain(24, "t# AS (SELECT a.*, a.* FROM t@ a)") + " SELECT 1 FROM t23",
         chain(24, "t# AS (SELECT * FROM t@ a CROSS JOIN t@ b)") + " SELECT 1 FROM t23",
         chain(24, "t# AS (SELECT * FROM t@ a JOIN t@ b USING (id))") + " SELECT 1 FROM t23",
-        chain(24, "t# AS (SELECT * FROM t@ a NATURAL JOIN t@ b)") + " SELECT 1 FROM t23",
         chain(24, "t# AS (SELECT j.* FROM (t@ a CROSS JOIN t@ b) AS j)") + " SELECT 1 FROM t23",
         chain(24, "t#(x) AS (SELECT * FROM t@ a, t@ b(y))") + " SELECT 1 FROM t23",
         chain(24, "t# AS (SELECT * FROM t@ a, t@ b UNION SELECT * FROM t@ a, t@ b)") + " SELECT 1 FROM t23",
@@ -64,6 +62,8 @@ async fn rows_wider_than_postgresql_allows_are_refused() {
     }
     for text in [
         chain(9, "t# AS (SELECT * FROM t@ a, t@ b)") + " SELECT 1 FROM t8",
+        // Columns that are joined by are counted once.
+        chain(24, "t# AS (SELECT * FROM t@ a NATURAL JOIN t@ b)") + " SELECT 1 FROM t23",
         chain(400, "t# AS (SELECT * FROM t@ a)") + " SELECT id, email FROM t399",
         format!("SELECT {} FROM users", parts(0..416, ",", "users.*")),
         values(1664),

@@ -2,11 +2,12 @@
 
 mod support;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use shared_protocol::error::ErrorCode;
-use sql_guard::{CheckedQuery, Guard, Limits, Rejection};
+use sql_guard::{CheckedQuery, Guard, Limits, Policy, Rejection};
 use support::Shop;
 
 /// One way to nest: what stands before, and how each level opens and closes around the innermost.
@@ -97,7 +98,7 @@ const FLAT: &[Nesting] = &[
 ];
 
 async fn check(guard: &Guard, text: &str) -> Result<CheckedQuery, Rejection> {
-    guard.check(text, Arc::new(Shop::new())).await
+    guard.check(text, &Shop::access(guard, Policy::default()).await).await
 }
 
 #[tokio::test]
@@ -133,6 +134,61 @@ async fn every_depth_up_to_what_the_parser_takes_is_survived() {
             }
         }
     }
+}
+
+/// Longest text that is judged on its caller's own thread, and the stack that the guard wants to find there.
+const IN_PLACE_BYTES: usize = 1024;
+const IN_PLACE_STACK: usize = 24 << 20;
+
+/// What stands on the stack below the guard: the thread's start and the test.
+const CALLERS_STACK: usize = 64 << 10;
+
+/// Texts of at most `IN_PLACE_BYTES`, nested as deep as they can be: each construct alone, and each within each.
+fn deepest_in_place() -> Vec<String> {
+    let deepest = |text: &dyn Fn(usize) -> String| {
+        let levels = (1..=IN_PLACE_BYTES).take_while(|levels| text(*levels).len() <= IN_PLACE_BYTES).last();
+        levels.map(text)
+    };
+    let alone = NESTINGS.iter().filter_map(|nesting| deepest(&|levels| nesting.text(levels)));
+    let mixed = NESTINGS.iter().flat_map(|outer| {
+        let within = move |inner: &'static Nesting| {
+            deepest(&|levels| {
+                let open = [outer.open, inner.open].concat().repeat(levels);
+                let close = [inner.close, outer.close].concat().repeat(levels);
+                [outer.head, &open, inner.innermost, &close, outer.tail].concat()
+            })
+        };
+        NESTINGS.iter().filter_map(within)
+    });
+    alone.chain(mixed).collect()
+}
+
+/// The verdict of a judgement that waits for no other thread.
+fn in_place<T>(judgement: impl Future<Output = T>) -> T {
+    match pin!(judgement).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(verdict) => verdict,
+        Poll::Pending => panic!("a short text is judged in place"),
+    }
+}
+
+#[test]
+fn a_short_text_is_judged_in_place_on_just_the_stack_that_it_wants() {
+    let guard = Guard::new(Limits::default());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("the runtime starts");
+    let access = runtime.block_on(Shop::access(&guard, Policy::default()));
+    // Without a runtime on its thread, a text that is handed to another thread ends the test.
+    let judge = move || {
+        for text in deepest_in_place() {
+            let begun = Instant::now();
+            if let Err(rejection) = in_place(guard.check(&text, &access)) {
+                assert_ne!(rejection.code, ErrorCode::InternalError, "{rejection}: {text:.80}");
+            }
+            let took = begun.elapsed();
+            assert!(took < Duration::from_secs(2), "{took:?} for {text:.80}");
+        }
+    };
+    let thread = std::thread::Builder::new().stack_size(IN_PLACE_STACK + CALLERS_STACK);
+    thread.spawn(judge).expect("the system has room for a thread").join().expect("every text gets a verdict");
 }
 
 #[tokio::test]

@@ -2,12 +2,14 @@
 //! own, and a language model that reads a script. Nothing started here outlives the process that started it.
 
 pub mod llm;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
 pub mod programs;
 mod reaper;
 
 pub use llm::{RecordedRequest, Reply, ScriptedLlm};
+pub use pgbouncer::PgBouncer;
 pub use postgres::{SHOP, ThrowawayPostgres, shared_postgres};
 pub use programs::{Agent, AgentOptions, McpServer, ServerOptions, Stack, Until};
 pub use reaper::clean_up;

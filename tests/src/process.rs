@@ -43,18 +43,26 @@ impl Process {
     /// # Errors
     /// When it hasn't been built; the message names the command that builds it.
     pub fn start(name: &'static str, env: &[(String, String)]) -> Result<Self> {
-        let binary = binary(name)?;
-        let folder = tempfile::tempdir_in(reaper::folder()?).context("make a working directory")?;
-        let mut command = Command::new(&binary);
-        command.env_clear().env("PATH", path()).current_dir(folder.path());
+        let mut command = Command::new(binary(name)?);
+        command.env_clear().env("PATH", path());
         // A run that measures coverage counts the programs too.
         if let Some(profile) = std::env::var_os("LLVM_PROFILE_FILE") {
             command.env("LLVM_PROFILE_FILE", profile);
         }
         command.envs(env.iter().map(|(key, value)| (key, value)));
+        Self::spawn(name, command)
+    }
+
+    /// Starts `command`, another program that a test needs.
+    ///
+    /// # Errors
+    /// When the operating system can't start it.
+    pub(crate) fn spawn(name: &'static str, mut command: Command) -> Result<Self> {
+        let folder = tempfile::tempdir_in(reaper::folder()?).context("make a working directory")?;
+        command.current_dir(folder.path());
         // A signal from the terminal is for the program in front, which then ends its own in order.
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().with_context(|| format!("start {}", binary.display()))?;
+        let mut child = command.spawn().with_context(|| format!("start {}", command.get_program().display()))?;
         reaper::watch(child.id())?;
         let log = Log::default();
         let readers = vec![

@@ -5,10 +5,12 @@ mod variables;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use daemon::address::TrustedProxies;
 use daemon::keys::Keys;
 use daemon::log::LogConfig;
 use daemon::settings::{SettingsError, Source};
 use secrecy::{ExposeSecret, SecretString};
+use shared_protocol::endpoint::MAX_SUBJECT_CHARS;
 
 pub use variables::VARIABLES;
 
@@ -38,6 +40,8 @@ pub struct HttpConfig {
     pub cors_origins: Vec<String>,
     /// Keys that callers need; empty for none.
     pub keys: Keys,
+    /// Proxies whose word on where a request comes from is taken.
+    pub trusted_proxies: TrustedProxies,
     /// Whether `/metrics` is open to all.
     pub metrics_public: bool,
     /// Most connections at once.
@@ -63,6 +67,8 @@ pub struct LinkConfig {
     pub max_result_bytes: usize,
     /// How long a catalog is kept.
     pub catalog_ttl: Duration,
+    /// Whether the server must be told which caller asks.
+    pub require_subject: bool,
 }
 
 /// How questions become SQL.
@@ -114,6 +120,10 @@ impl Config {
             },
             log: LogConfig::read(&mut source),
         };
+        if config.link.require_subject && config.http.keys.is_empty() {
+            source
+                .problem("REQUIRE_SUBJECT is true, but callers have no names: set AGENT_API_KEY, with a name for each");
+        }
         source.finish()?;
         Ok(config)
     }
@@ -133,11 +143,18 @@ impl HttpConfig {
         if !cors_origins.iter().all(|origin| is_origin(origin)) {
             source.reject("CORS_ALLOW_ORIGINS");
         }
+        let keys = Keys::read(source, "AGENT_API_KEY");
+        for name in keys.names().filter(|name| !is_subject(name)) {
+            source.problem(format!(
+                "AGENT_API_KEY: the name {name:?} can't be told to mcp-server; accepted are 1 to {MAX_SUBJECT_CHARS} printable characters"
+            ));
+        }
         Self {
             address: SocketAddr::new(host, source.number("HTTP_PORT", 0..=u16::MAX)),
             allowed_hosts: source.list("HTTP_ALLOWED_HOSTS").into_iter().map(|host| host.to_lowercase()).collect(),
             cors_origins,
-            keys: Keys::read(source, "AGENT_API_KEY"),
+            keys,
+            trusted_proxies: TrustedProxies::read(source),
             metrics_public: source.flag("METRICS_PUBLIC"),
             max_connections: source.number("MAX_CONNECTIONS", 1..=100_000),
             max_body_bytes: source.number("MAX_MESSAGE_BYTES", 1024..=16 << 20),
@@ -156,6 +173,7 @@ impl LinkConfig {
             call_timeout: source.milliseconds("MCP_CALL_TIMEOUT_MS", 2000..=3_600_000),
             max_result_bytes: source.number("MAX_RESULT_BYTES", 1024..=1 << 30),
             catalog_ttl: Duration::from_secs(source.number("CATALOG_TTL_S", 1..=86_400)),
+            require_subject: source.flag("REQUIRE_SUBJECT"),
         }
     }
 }
@@ -209,6 +227,11 @@ fn address(source: &mut Source, name: &str, schemes: &[&str]) -> String {
         source.reject(name);
     }
     text
+}
+
+/// Whether mcp-server takes a caller of this name. That it has none is a problem told elsewhere.
+fn is_subject(name: &str) -> bool {
+    name.chars().count() <= MAX_SUBJECT_CHARS && !name.chars().any(char::is_control)
 }
 
 fn is_origin(text: &str) -> bool {

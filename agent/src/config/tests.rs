@@ -96,6 +96,26 @@ fn a_missing_key_or_model_is_said() {
 }
 
 #[test]
+fn callers_who_must_be_told_apart_have_names() {
+    let required = ["--ws-api-key", KEY, "--require-subject", "true"];
+    let problems = read(&required).unwrap_err();
+    assert!(problems.contains("REQUIRE_SUBJECT") && problems.contains("AGENT_API_KEY"), "{problems}");
+    let named = read(&[&required[..], &["--agent-api-key", "alice:0123456789abcdefghijkl"]].concat()).unwrap();
+    assert!(named.link.require_subject);
+}
+
+#[test]
+fn a_caller_has_a_name_that_the_server_takes() {
+    let read = |length: usize| {
+        let keys = format!("{}:0123456789abcdefghijkl", "x".repeat(length));
+        read(&["--ws-api-key", KEY, "--agent-api-key", &keys])
+    };
+    assert!(read(128).is_ok());
+    let problem = read(129).unwrap_err();
+    assert!(problem.contains("AGENT_API_KEY") && problem.contains("1 to 128"), "{problem}");
+}
+
+#[test]
 fn secrets_do_not_print() {
     let printed =
         format!("{:?}", config(&["--llm-api-key", "sk-secret", "--agent-api-key", "a:0123456789abcdefghijkl"]));

@@ -23,6 +23,7 @@ pub const VARIABLES: &[Variable] = &[
         "comma list of name:key or key, each key at least 22 characters",
         "Keys that callers need; none needed unless given",
     ),
+    daemon::address::TRUSTED_PROXIES,
     Variable::plain("METRICS_PUBLIC", "false", "true or false", "Serve /metrics to everybody"),
     Variable::plain("MAX_CONNECTIONS", "1000", "1 to 100000", "HTTP connections at once"),
     Variable::plain("MAX_MESSAGE_BYTES", "1048576", "1024 to 16777216", "Longest request body, in bytes"),
@@ -51,6 +52,12 @@ pub const VARIABLES: &[Variable] = &[
         "Time for one call to mcp-server, in milliseconds",
     ),
     Variable::plain("MAX_RESULT_BYTES", "16777216", "1024 to 1073741824", "Most bytes of one result"),
+    Variable::plain(
+        "REQUIRE_SUBJECT",
+        "false",
+        "true or false",
+        "Don't run where mcp-server won't be told which caller asks (may_act_for in POLICY_FILE)",
+    ),
     Variable::plain("CATALOG_TTL_S", "300", "1 to 86400", "Age at which a catalog is read again, in seconds"),
     Variable::plain(
         "TRANSLATOR",

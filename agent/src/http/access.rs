@@ -6,9 +6,11 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use daemon::keys::{Authenticator, Unknown};
-use http::header::HOST;
-use http::{HeaderMap, StatusCode};
+use daemon::keys::{Authenticator, LONGEST_DELAY, Principal, Unknown};
+use http::header::{CONNECTION, HOST};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{HeaderValue, StatusCode};
 
 use super::error::Problem;
 use crate::config::HttpConfig;
@@ -22,14 +24,22 @@ pub(super) struct Access {
 
 impl Access {
     pub(super) fn new(config: &HttpConfig) -> Self {
-        let authenticator = (!config.keys.is_empty()).then(|| Authenticator::new(&config.keys));
+        let authenticator = (!config.keys.is_empty())
+            .then(|| Authenticator::new(&config.keys, config.trusted_proxies.clone(), config.max_connections));
         Self { authenticator, allowed_hosts: config.allowed_hosts.clone() }
     }
 
-    fn check(&self, headers: &HeaderMap, host: Option<&str>) -> Result<(), Problem> {
+    /// The caller; none where there are no keys, and callers have no names.
+    async fn check(&self, request: &Parts) -> Result<Option<Principal>, Problem> {
         match &self.authenticator {
-            Some(authenticator) => authenticator.authenticate(headers).map(drop).map_err(unknown_caller),
-            None => self.check_host(host),
+            Some(authenticator) => {
+                authenticator.admit(&request.headers, &request.extensions).await.map(Some).map_err(unknown_caller)
+            }
+            None => {
+                let named = request.headers.get(HOST).and_then(|host| host.to_str().ok());
+                self.check_host(request.uri.authority().map(Authority::as_str).or(named))?;
+                Ok(None)
+            }
         }
     }
 
@@ -45,18 +55,34 @@ impl Access {
     }
 }
 
-/// Lets a request through, or answers it.
+/// Lets a request through, with the [`Principal`] who makes it in its extensions, or answers it.
 pub(super) async fn require(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
-    let named = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let host = request.uri().authority().map(http::uri::Authority::as_str).or(named);
-    match access.check(request.headers(), host) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
+    let (mut parts, body) = request.into_parts();
+    match access.check(&parts).await {
+        Ok(caller) => {
+            if let Some(caller) = caller {
+                parts.extensions.insert(caller);
+            }
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(problem) => {
+            let mut response = problem.into_response();
+            if response.status() == StatusCode::TOO_MANY_REQUESTS {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        }
     }
 }
 
 fn unknown_caller(unknown: Unknown) -> Problem {
     let (code, detail) = match unknown {
+        Unknown::Flooded => {
+            let detail = "Too many unknown keys were shown.";
+            return Problem::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_UNKNOWN_KEYS", detail)
+                .suggest("Try again in a few seconds, with the right key.")
+                .retry_after(LONGEST_DELAY.as_secs());
+        }
         Unknown::Missing => ("KEY_MISSING", "This route needs a key."),
         Unknown::Refused => ("KEY_REFUSED", "The key is not known."),
     };
@@ -83,7 +109,7 @@ mod tests {
     fn without_keys_only_this_machine_is_answered() {
         let access = Access { authenticator: None, allowed_hosts: vec!["agent.example".into()] };
         let check = |host: Option<&str>, allowed: bool| {
-            assert_eq!(access.check(&HeaderMap::new(), host).is_ok(), allowed, "{host:?}");
+            assert_eq!(access.check_host(host).is_ok(), allowed, "{host:?}");
         };
         check(Some("localhost:8080"), true);
         check(Some("LOCALHOST"), true);

@@ -17,6 +17,7 @@ use shared_protocol::error::{ErrorCode, ErrorDetail};
 use shared_protocol::names::did_you_mean;
 use tracing::{error, warn};
 
+use crate::mcp::behalf::{SHARED, TELL_CALLERS_APART};
 use crate::mcp::client::Error as McpError;
 use crate::mcp::link::LinkError;
 use crate::pipeline::{Failure, Reason};
@@ -68,7 +69,7 @@ impl Problem {
         self
     }
 
-    fn retry_after(mut self, seconds: u64) -> Self {
+    pub(super) fn retry_after(mut self, seconds: u64) -> Self {
         self.more.retry_after_s = Some(seconds);
         self
     }
@@ -249,6 +250,13 @@ fn of_mcp(error: &McpError) -> Problem {
                 None => problem.suggest("Ask again in a second: the agent has just started."),
             }
         }
+        McpError::Link(LinkError::BehalfChanged) => {
+            unavailable("POLICY_CHANGED", "mcp-server has just changed for whom it lets the agent ask.")
+                .suggest("Ask again.")
+                .retry_after(1)
+        }
+        McpError::SubjectRequired => unavailable("SUBJECT_REQUIRED", format!("{SHARED}, and REQUIRE_SUBJECT is true."))
+            .suggest(TELL_CALLERS_APART),
         McpError::Link(LinkError::TimedOut) => {
             Problem::new(StatusCode::GATEWAY_TIMEOUT, "MCP_TIMEOUT", "mcp-server did not answer in time.")
                 .suggest("Ask for less at once.")
@@ -277,7 +285,7 @@ fn status_of(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::DatabaseNotFound => StatusCode::NOT_FOUND,
         ErrorCode::QueryTimeout => StatusCode::GATEWAY_TIMEOUT,
-        ErrorCode::ConnectionError | ErrorCode::ServerBusy => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::ConnectionError | ErrorCode::RateLimited | ErrorCode::ServerBusy => StatusCode::SERVICE_UNAVAILABLE,
         ErrorCode::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     }
@@ -347,10 +355,13 @@ mod tests {
         check(failed(ErrorCode::QueryTimeout), 504, "QUERY_TIMEOUT", false);
         check(failed(ErrorCode::ConnectionError), 503, "CONNECTION_ERROR", true);
         check(failed(ErrorCode::ServerBusy), 503, "SERVER_BUSY", true);
+        check(failed(ErrorCode::RateLimited), 503, "RATE_LIMITED", true);
         check(failed(ErrorCode::DatabaseNotFound), 404, "DATABASE_NOT_FOUND", false);
         check(failed(ErrorCode::InternalError), 500, "INTERNAL_ERROR", false);
         check(failed(ErrorCode::QueryCancelled), 422, "QUERY_CANCELLED", false);
         check(McpError::Link(LinkError::Down(None)).into(), 503, "MCP_UNAVAILABLE", true);
+        check(McpError::Link(LinkError::BehalfChanged).into(), 503, "POLICY_CHANGED", true);
+        check(McpError::SubjectRequired.into(), 503, "SUBJECT_REQUIRED", true);
         check(McpError::Link(LinkError::TimedOut).into(), 504, "MCP_TIMEOUT", false);
         check(McpError::Malformed(anyhow::anyhow!("x")).into(), 500, "INTERNAL_ERROR", false);
         check(TranslateError::Unusable("x".into()).into(), 502, "LLM_UNUSABLE_ANSWER", false);

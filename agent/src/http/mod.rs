@@ -68,7 +68,7 @@ pub fn router(parts: Parts, config: &HttpConfig) -> Router {
     let guarded = from_fn_with_state(access, access::require);
     let questions =
         query::Questions { pipeline: parts.pipeline, max_rows: parts.max_rows, timeout: config.request_timeout };
-    let health = Health::new(parts.client, parts.catalogs, parts.translator);
+    let health = Health::new(parts.client, parts.catalogs, parts.translator, !config.keys.is_empty());
 
     let mut metrics = Router::new().route("/metrics", get(render_metrics)).with_state(parts.metrics);
     if !config.metrics_public {

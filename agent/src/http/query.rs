@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request, State};
+use daemon::keys::Principal;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
@@ -39,9 +40,10 @@ pub(super) struct Questions {
 pub(super) async fn query(State(questions): State<Arc<Questions>>, request: Request) -> Result<Json<Answer>, Problem> {
     let deadline = Instant::now() + questions.timeout;
     let request_id = super::request_id(request.extensions()).to_owned();
+    let caller = request.extensions().get::<Principal>().map(|caller| Arc::clone(&caller.name));
     require_json(request.headers())?;
     let body = read(request).await?;
-    let question = parse(&body, questions.max_rows, request_id, deadline)?;
+    let question = Question { caller, ..parse(&body, questions.max_rows, request_id, deadline)? };
     match timeout_at(deadline, questions.pipeline.answer(&question)).await {
         Ok(answer) => Ok(Json(answer?)),
         Err(_) => Err(Problem::out_of_time(questions.timeout)),
@@ -71,7 +73,7 @@ async fn read(request: Request) -> Result<Bytes, Problem> {
 
 const FIELDS: [&str; 4] = ["question", "database", "max_rows", "explain"];
 
-/// The question in a body, or what is wrong with it, by field.
+/// The question in a body, of nobody yet, or what is wrong with it, by field.
 fn parse(body: &[u8], most_rows: u64, request_id: String, deadline: Instant) -> Result<Question, Problem> {
     let fields = match serde_json::from_slice::<Value>(body) {
         Ok(Value::Object(fields)) => fields,
@@ -99,6 +101,7 @@ fn parse(body: &[u8], most_rows: u64, request_id: String, deadline: Instant) -> 
     }
     Ok(Question {
         text: text.to_owned(),
+        caller: None,
         database: database.map(str::to_owned),
         max_rows: rows(&fields, most_rows)?,
         explain: flag(&fields, "explain")?,

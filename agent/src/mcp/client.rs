@@ -1,5 +1,6 @@
 //! Typed calls to mcp-server: which databases there are, the catalog of one, and running a statement.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -11,6 +12,7 @@ use shared_protocol::error::{ErrorDetail, ToolFailure};
 use shared_protocol::tool::run_sql::{self, RunSqlInput, RunSqlOutput};
 use tokio::time::Instant;
 
+use super::behalf::{Behalf, SHARED};
 use super::link::{ConnectError, Link, LinkError, State};
 use super::transport::TransportError;
 use crate::config::LinkConfig;
@@ -33,6 +35,7 @@ pub struct Client {
     link: Link,
     call_timeout: Duration,
     max_result_bytes: usize,
+    require_subject: bool,
 }
 
 /// Why a call has no result.
@@ -41,6 +44,9 @@ pub enum Error {
     /// The link failed.
     #[error(transparent)]
     Link(LinkError),
+    /// The callers of the agent must be told apart, and the server doesn't let them.
+    #[error("{SHARED}, and REQUIRE_SUBJECT is true")]
+    SubjectRequired,
     /// The server was asked, and says why not.
     #[error("{}", .0.message)]
     Failed(Box<ErrorDetail>),
@@ -71,7 +77,12 @@ pub enum LinkStatus {
 impl Client {
     /// A client over `link`.
     pub fn new(link: Link, config: &LinkConfig) -> Self {
-        Self { link, call_timeout: config.call_timeout, max_result_bytes: config.max_result_bytes }
+        Self {
+            link,
+            call_timeout: config.call_timeout,
+            max_result_bytes: config.max_result_bytes,
+            require_subject: config.require_subject,
+        }
     }
 
     /// The link under it.
@@ -96,15 +107,42 @@ impl Client {
         }
     }
 
-    /// Our names of the databases that this key may see, in the server's order.
-    pub async fn databases(&self) -> Result<Vec<String>, Error> {
+    /// On whose behalf the calls for a question of this caller are to be made, as the server lets us.
+    pub async fn behalf_of(&self, caller: Option<&Arc<str>>, deadline: Instant) -> Result<Behalf, Error> {
+        let Some(name) = caller else { return Ok(Behalf::Nobody) };
+        let connection = self.link.connection(deadline).await.map_err(Error::Link)?;
+        match (connection.may_act_for(), self.require_subject) {
+            (true, _) => Ok(Behalf::Subject(Arc::clone(name))),
+            (false, true) => Err(Error::SubjectRequired),
+            (false, false) => Ok(Behalf::Unsaid),
+        }
+    }
+
+    /// Whether questions are refused where the server won't be told which caller asks.
+    pub fn requires_subject(&self) -> bool {
+        self.require_subject
+    }
+
+    /// Whether the key may act for others; unknown while there is no connection.
+    pub fn may_act_for(&self) -> Option<bool> {
+        match self.link.state() {
+            State::Up(connection) => Some(connection.may_act_for()),
+            State::Connecting | State::Down(_) => None,
+        }
+    }
+
+    /// Our names of the databases that there are for this caller, in the server's order.
+    pub async fn databases(&self, behalf: &Behalf) -> Result<Vec<String>, Error> {
         let deadline = Instant::now() + self.call_timeout;
         let mut names = Vec::new();
         let mut cursor: Option<String> = None;
         for _ in 0..MAX_PAGES {
-            let params = cursor.map_or_else(|| json!({}), |cursor| json!({ "cursor": cursor }));
+            let mut params = json!({ "_meta": subject(behalf) });
+            if let Some(cursor) = cursor {
+                params["cursor"] = cursor.into();
+            }
             let page: ResourcePage =
-                self.link.call(method::RESOURCES_LIST, &params, deadline).await.map_err(from_link)?;
+                self.link.call(method::RESOURCES_LIST, &params, behalf, deadline).await.map_err(from_link)?;
             names.extend(page.resources.iter().filter_map(|resource| database_of(&resource.uri)));
             cursor = page.next_cursor;
             if cursor.is_none() {
@@ -114,13 +152,13 @@ impl Client {
         Err(Error::Malformed(anyhow::anyhow!("the list of resources does not end")))
     }
 
-    /// The whole catalog of one database: all pages, in order, as one.
-    pub async fn catalog(&self, database: &str) -> Result<CatalogPage, Error> {
+    /// The whole catalog of one database as this caller may see it: all pages, in order, as one.
+    pub async fn catalog(&self, database: &str, behalf: &Behalf) -> Result<CatalogPage, Error> {
         let deadline = Instant::now() + self.call_timeout;
-        let mut catalog = self.catalog_page(database, None, deadline).await?;
+        let mut catalog = self.catalog_page(database, None, behalf, deadline).await?;
         for _ in 0..MAX_PAGES {
             let Some(cursor) = catalog.next_cursor.take() else { return Ok(catalog) };
-            let page = self.catalog_page(database, Some(&cursor), deadline).await?;
+            let page = self.catalog_page(database, Some(&cursor), behalf, deadline).await?;
             if page.fingerprint != catalog.fingerprint {
                 return Err(Error::CatalogChanged);
             }
@@ -131,25 +169,36 @@ impl Client {
         Err(Error::Malformed(anyhow::anyhow!("the catalog does not end")))
     }
 
-    async fn catalog_page(&self, database: &str, cursor: Option<&str>, until: Instant) -> Result<CatalogPage, Error> {
-        let params = ResourceRead { uri: catalog_uri(database, cursor) };
-        let result: ResourceResult = self.link.call(method::RESOURCES_READ, &params, until).await.map_err(from_link)?;
+    async fn catalog_page(
+        &self,
+        database: &str,
+        cursor: Option<&str>,
+        behalf: &Behalf,
+        deadline: Instant,
+    ) -> Result<CatalogPage, Error> {
+        let params = ResourceRead { uri: catalog_uri(database, cursor), meta: subject(behalf) };
+        let result: ResourceResult =
+            self.link.call(method::RESOURCES_READ, &params, behalf, deadline).await.map_err(from_link)?;
         let part = result.contents.first().ok_or_else(|| Error::Malformed(anyhow::anyhow!("an empty resource")))?;
         serde_json::from_str(&part.text).map_err(|error| Error::Malformed(error.into()))
     }
 
-    /// Runs one statement. Takes at most the configured time of a call, and not past `deadline`; dropping the future
-    /// cancels the statement in PostgreSQL.
+    /// Runs one statement for this caller. Takes at most the configured time of a call, and not past `deadline`; dropping
+    /// the future cancels the statement in PostgreSQL.
     pub async fn run_sql(
         &self,
         database: &str,
         query: &str,
         params: &[Value],
         max_rows: u64,
+        behalf: &Behalf,
         deadline: Instant,
     ) -> Result<RunSqlOutput, Error> {
         let deadline = deadline.min(Instant::now() + self.call_timeout);
         let left = deadline.saturating_duration_since(Instant::now()).saturating_sub(RESERVE).max(MIN_STATEMENT_TIME);
+        let mut meta = subject(behalf);
+        meta.insert(meta::STRUCTURED_ONLY.to_owned(), true.into());
+        meta.insert(meta::MAX_PAGE_BYTES.to_owned(), self.max_result_bytes.into());
         let call = ToolCall {
             name: run_sql::NAME.to_owned(),
             arguments: RunSqlInput {
@@ -159,12 +208,10 @@ impl Client {
                 max_rows,
                 timeout_ms: u64::try_from(left.as_millis()).ok(),
             },
-            meta: Map::from_iter([
-                (meta::STRUCTURED_ONLY.to_owned(), true.into()),
-                (meta::MAX_PAGE_BYTES.to_owned(), self.max_result_bytes.into()),
-            ]),
+            meta,
         };
-        let result: ToolResult = self.link.call(method::TOOLS_CALL, &call, deadline).await.map_err(from_link)?;
+        let result: ToolResult =
+            self.link.call(method::TOOLS_CALL, &call, behalf, deadline).await.map_err(from_link)?;
         let content = result.structured_content.ok_or_else(|| Error::Malformed(anyhow::anyhow!("no content")))?;
         if result.is_error {
             let failure: ToolFailure =
@@ -173,6 +220,12 @@ impl Client {
         }
         serde_json::from_str(content.get()).map_err(|error| Error::Malformed(error.into()))
     }
+}
+
+/// The `_meta` that names the caller, where there is one to name.
+fn subject(behalf: &Behalf) -> Map<String, Value> {
+    let named = behalf.subject().map(|name| (meta::SUBJECT.to_owned(), Value::from(&**name)));
+    named.into_iter().collect()
 }
 
 /// A refused request may carry the same detail as a failed tool.

@@ -1,5 +1,6 @@
 //! The link: keeps one connection to mcp-server up, and carries calls over whichever connection is up.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use metrics::{counter, gauge};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use shared_protocol::endpoint::meta;
 use shared_protocol::envelope::{ErrorObjectOwned, PROTOCOL_VERSION, RegistryPush, ToolDescription, method};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
+use super::behalf::Behalf;
 use super::in_flight::{Abandoned, InFlight};
 use super::transport::{self, TransportError};
 use crate::config::LinkConfig;
@@ -99,6 +101,9 @@ pub enum LinkError {
     /// The answer didn't come in time; the call was cancelled.
     #[error("mcp-server did not answer in time")]
     TimedOut,
+    /// What the server lets the key do for others is no longer what it was when the question came.
+    #[error("mcp-server has just changed for whom it lets the agent ask")]
+    BehalfChanged,
     /// The server refused the request itself.
     #[error("mcp-server refused the request: {} ({})", .0.message(), .0.code())]
     Refused(ErrorObjectOwned),
@@ -112,6 +117,14 @@ pub enum LinkError {
 pub struct Connection {
     client: Client<InFlight>,
     registry: watch::Receiver<Option<RegistryPush>>,
+    greeting: Greeting,
+}
+
+/// What the server says of itself when the session starts.
+#[derive(Debug)]
+struct Greeting {
+    may_act_for: bool,
+    /// The tools, where they weren't pushed.
     listed: Vec<ToolDescription>,
 }
 
@@ -120,8 +133,14 @@ impl Connection {
     pub fn tools(&self) -> Vec<String> {
         match self.registry.borrow().as_ref() {
             Some(push) => push.tools.iter().map(|tool| tool.name.clone()).collect(),
-            None => self.listed.iter().map(|tool| tool.name.clone()).collect(),
+            None => self.greeting.listed.iter().map(|tool| tool.name.clone()).collect(),
         }
+    }
+
+    /// Whether the key may act for others. A server that doesn't say so lets it not.
+    pub fn may_act_for(&self) -> bool {
+        let pushed = self.registry.borrow().as_ref().and_then(|push| may_act_for(&push.meta));
+        pushed.unwrap_or(self.greeting.may_act_for)
     }
 }
 
@@ -144,7 +163,12 @@ impl Link {
         self.state.clone()
     }
 
-    /// Calls `method` and waits for its answer until `deadline`.
+    /// Told of each word of the server about itself.
+    pub fn news(&self) -> News {
+        News { state: self.state.clone(), current: None }
+    }
+
+    /// Calls `method` on behalf of that caller, whom `params` name, and waits for its answer until `deadline`.
     ///
     /// A call that was in flight when the connection broke is sent once more, over the next connection: all that the
     /// agent asks for is read-only. Dropping the future cancels the call at the server.
@@ -152,12 +176,17 @@ impl Link {
         &self,
         method: &str,
         params: &impl Serialize,
+        behalf: &Behalf,
         deadline: Instant,
     ) -> Result<R, LinkError> {
         let params = Params(to_raw_value(params).map_err(|error| LinkError::Malformed(Box::new(error.into())))?);
         let mut sent_before = false;
         loop {
             let connection = self.connection(deadline).await?;
+            // Another server may stand behind a new connection, with another policy for this key.
+            if !behalf.fits(connection.may_act_for()) {
+                return Err(LinkError::BehalfChanged);
+            }
             let call = connection.client.request::<R, _>(method, params.clone());
             match timeout_at(deadline, call).await {
                 Err(_) | Ok(Err(RpcError::RequestTimeout)) => return Err(LinkError::TimedOut),
@@ -176,7 +205,7 @@ impl Link {
     }
 
     /// The connection that is up; waits a little for one.
-    async fn connection(&self, deadline: Instant) -> Result<Arc<Connection>, LinkError> {
+    pub(super) async fn connection(&self, deadline: Instant) -> Result<Arc<Connection>, LinkError> {
         let mut state = self.state.clone();
         let usable = |state: &State| match state {
             State::Up(connection) => connection.client.is_connected(),
@@ -193,6 +222,41 @@ impl Link {
             State::Up(connection) if connection.client.is_connected() => Ok(connection),
             State::Up(_) | State::Connecting => Err(LinkError::Down(None)),
             State::Down(error) => Err(LinkError::Down(Some(error))),
+        }
+    }
+}
+
+/// What the server says of itself: at the start of each connection, and whenever it pushes its registry again.
+#[derive(Debug)]
+pub struct News {
+    state: watch::Receiver<State>,
+    current: Option<(Arc<Connection>, watch::Receiver<Option<RegistryPush>>)>,
+}
+
+impl News {
+    /// The connection that there is news of; none once the link has come to its end.
+    pub async fn next(&mut self) -> Option<Arc<Connection>> {
+        loop {
+            let pushed = async {
+                match &mut self.current {
+                    Some((_, registry)) => registry.changed().await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                changed = self.state.changed() => changed.ok()?,
+                // Fails with the connection, which the state tells.
+                Ok(()) = pushed => return self.current.as_ref().map(|(connection, _)| Arc::clone(connection)),
+            }
+            self.current = match &*self.state.borrow_and_update() {
+                State::Up(connection) => Some((Arc::clone(connection), connection.registry.clone())),
+                State::Connecting | State::Down(_) => None,
+            };
+            if let Some((connection, registry)) = &mut self.current {
+                // What was pushed so far is no further news.
+                registry.mark_unchanged();
+                return Some(Arc::clone(connection));
+            }
         }
     }
 }
@@ -264,8 +328,8 @@ impl Supervisor {
                     .layer_fn(move |inner| InFlight::new(inner, semaphore.clone(), abandon.clone())),
             )
             .build_with_tokio(transport.sender, transport.receiver);
-        let listed = greet(&client, pushed.is_some()).await.map_err(ConnectError::Greeting)?;
-        Ok((Arc::new(Connection { client, registry: transport.registry, listed }), abandoned))
+        let greeting = greet(&client, pushed.is_some()).await.map_err(ConnectError::Greeting)?;
+        Ok((Arc::new(Connection { client, registry: transport.registry, greeting }), abandoned))
     }
 
     /// Tells the server of calls that were given up, until the connection breaks, and says why; or until we are to stop.
@@ -333,29 +397,39 @@ fn max_in_flight(push: &RegistryPush) -> Option<usize> {
     push.meta.get(meta::MAX_IN_FLIGHT).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0)
 }
 
-/// The MCP handshake. Gives the tools where the server didn't push them.
-async fn greet(client: &Client<InFlight>, registry_known: bool) -> Result<Vec<ToolDescription>, RpcError> {
+fn may_act_for(meta: &Map<String, Value>) -> Option<bool> {
+    meta.get(meta::MAY_ACT_FOR).and_then(Value::as_bool)
+}
+
+/// The MCP handshake.
+async fn greet(client: &Client<InFlight>, registry_known: bool) -> Result<Greeting, RpcError> {
     let hello = json!({
         "protocolVersion": PROTOCOL_VERSION,
         "capabilities": {},
         "clientInfo": { "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") },
     });
-    let _: Box<RawValue> = client.request(method::INITIALIZE, Params(to_raw_value(&hello)?)).await?;
+    let answer: Initialized = client.request(method::INITIALIZE, Params(to_raw_value(&hello)?)).await?;
+    let mut greeting = Greeting { may_act_for: may_act_for(&answer.meta).unwrap_or(false), listed: Vec::new() };
     client.notification(method::INITIALIZED, Params(to_raw_value(&json!({}))?)).await?;
     if registry_known {
-        return Ok(Vec::new());
+        return Ok(greeting);
     }
-    let mut tools = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
         let params = cursor.map_or_else(|| json!({}), |cursor| json!({ "cursor": cursor }));
         let page: ToolPage = client.request(method::TOOLS_LIST, Params(to_raw_value(&params)?)).await?;
-        tools.extend(page.tools);
+        greeting.listed.extend(page.tools);
         cursor = page.next_cursor;
         if cursor.is_none() {
-            return Ok(tools);
+            return Ok(greeting);
         }
     }
+}
+
+#[derive(serde::Deserialize)]
+struct Initialized {
+    #[serde(rename = "_meta", default)]
+    meta: Map<String, Value>,
 }
 
 #[derive(serde::Deserialize)]

@@ -13,7 +13,8 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::catalogs::Catalogs;
+use super::behalf::Behalf;
+use super::catalogs::{Catalog, Catalogs};
 use super::client::{Client, Error, LinkStatus};
 use super::link::{Link, LinkError};
 use crate::config::LinkConfig;
@@ -48,6 +49,7 @@ impl Server {
             call_timeout: Duration::from_secs(10),
             max_result_bytes: 1 << 20,
             catalog_ttl: Duration::from_secs(300),
+            require_subject: false,
         };
         let stop = CancellationToken::new();
         let link = Link::start(&config, stop.clone(), &TaskTracker::new());
@@ -113,12 +115,14 @@ impl Peer {
     }
 
     async fn greet(&mut self, max_in_flight: u64) {
-        self.send(json!({
-            "jsonrpc": "2.0", "method": "notifications/tools/list_changed",
-            "params": { "tools": [{ "name": "run_sql", "inputSchema": {} }], "_meta": { "pgmcp/maxInFlight": max_in_flight } },
-        }))
-        .await;
+        self.push(json!({ "pgmcp/maxInFlight": max_in_flight })).await;
         self.initialize().await;
+    }
+
+    /// The registry, with this beside it.
+    async fn push(&mut self, meta: Value) {
+        let params = json!({ "tools": [{ "name": "run_sql", "inputSchema": {} }], "_meta": meta });
+        self.send(json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed", "params": params })).await;
     }
 
     async fn initialize(&mut self) {
@@ -146,7 +150,7 @@ impl Peer {
 
 async fn run(client: &Client, query: &str) -> Result<String, Error> {
     let deadline = Instant::now() + Duration::from_secs(10);
-    client.run_sql("shop", query, &[], 10, deadline).await.map(|output| output.rows.get().to_owned())
+    client.run_sql("shop", query, &[], 10, &Behalf::Nobody, deadline).await.map(|output| output.rows.get().to_owned())
 }
 
 #[tokio::test]
@@ -221,7 +225,7 @@ async fn a_call_past_its_deadline_is_cancelled() {
     let (server, client) = Server::start().await;
     let mut peer = server.session().await;
     let deadline = Instant::now() + Duration::from_millis(200);
-    let (answer, ()) = tokio::join!(client.run_sql("shop", "SELECT 1", &[], 1, deadline), async {
+    let (answer, ()) = tokio::join!(client.run_sql("shop", "SELECT 1", &[], 1, &Behalf::Nobody, deadline), async {
         let (id, _) = peer.call().await;
         assert_eq!(peer.receive().await["params"]["requestId"], id);
     });
@@ -337,52 +341,190 @@ async fn a_failed_call_carries_the_servers_words() {
 async fn a_catalog_is_read_once_and_again_after_a_reconnect() {
     let (server, client) = Server::start().await;
     let catalogs = Catalogs::new(client, Duration::from_secs(300), server.stop.clone(), &TaskTracker::new());
-    let page = |tables: &str, next: Value| {
-        json!({
-            "fingerprint": "f", "database": "shop", "description": null, "server_version": "15", "timezone": "UTC",
-            "search_path": ["public"], "functions": [], "next_cursor": next,
-            "tables": [{
-                "table_name": tables, "schema_name": "public", "type": "table", "description": null, "columns": [],
-                "indexes": [], "constraints": [], "foreign_keys": [], "estimated_row_count": null, "partition_count": null,
-            }],
-        })
-    };
-    let serve = async |peer: &mut Peer, pages: &[(&str, Value)]| {
-        for (uri, page) in pages {
-            let read = peer.receive().await;
-            assert_eq!((&read["method"], &read["params"]["uri"]), (&json!("resources/read"), &json!(uri)));
-            let contents = json!([{ "uri": uri, "text": page.to_string() }]);
-            peer.send(json!({ "jsonrpc": "2.0", "id": read["id"], "result": { "contents": contents } })).await;
-        }
-    };
     let mut peer = server.session().await;
     let pages = [
         ("postgres://shop/catalog", page("a", json!("2"))),
         ("postgres://shop/catalog?cursor=2", page("b", Value::Null)),
     ];
-    let (one, other, ()) = tokio::join!(catalogs.catalog("shop"), catalogs.catalog("shop"), serve(&mut peer, &pages));
-    let names = |catalog: &super::catalogs::Catalog| {
-        catalog.page().tables.iter().map(|table| table.table_name.clone()).collect::<Vec<_>>()
-    };
+    let (one, other, ()) = tokio::join!(
+        catalogs.catalog("shop", &Behalf::Nobody),
+        catalogs.catalog("shop", &Behalf::Nobody),
+        serve(&mut peer, &pages)
+    );
     assert_eq!(names(&one.unwrap()), ["a", "b"]);
     assert_eq!(names(&other.unwrap()), ["a", "b"]);
-    assert_eq!(names(&catalogs.catalog("shop").await.unwrap()), ["a", "b"]);
+    assert_eq!(names(&catalogs.catalog("shop", &Behalf::Nobody).await.unwrap()), ["a", "b"]);
 
     drop(peer);
     let mut peer = server.session().await;
-    // The new connection is greeted before the agent knows of it: ask until the catalog is forgotten.
-    let again = async {
-        loop {
-            let names = names(&catalogs.catalog("shop").await.unwrap());
-            if names != ["a", "b"] {
-                return names;
-            }
+    let pages = [("postgres://shop/catalog", page("c", Value::Null))];
+    let ((), ()) = tokio::join!(forgets(&catalogs, &["a", "b"]), serve(&mut peer, &pages));
+    assert_eq!(names(&catalogs.catalog("shop", &Behalf::Nobody).await.unwrap()), ["c"]);
+}
+
+#[tokio::test]
+async fn a_catalog_is_read_again_when_the_server_says_anew_what_it_offers() {
+    let (server, client) = Server::start().await;
+    let catalogs = Catalogs::new(client, Duration::from_secs(300), server.stop.clone(), &TaskTracker::new());
+    let mut peer = server.session().await;
+    let pages = [("postgres://shop/catalog", page("c", Value::Null))];
+    let (read, ()) = tokio::join!(catalogs.catalog("shop", &Behalf::Nobody), serve(&mut peer, &pages));
+    assert_eq!(names(&read.unwrap()), ["c"]);
+    peer.push(json!({})).await;
+    let pages = [("postgres://shop/catalog", page("d", Value::Null))];
+    let ((), ()) = tokio::join!(forgets(&catalogs, &["c"]), serve(&mut peer, &pages));
+    assert_eq!(names(&catalogs.catalog("shop", &Behalf::Nobody).await.unwrap()), ["d"]);
+}
+
+/// Answers reads of these resources, in this order, with these pages.
+async fn serve(peer: &mut Peer, pages: &[(&str, Value)]) {
+    for (uri, page) in pages {
+        let read = peer.receive().await;
+        assert_eq!((&read["method"], &read["params"]["uri"]), (&json!("resources/read"), &json!(uri)));
+        let contents = json!([{ "uri": uri, "text": page.to_string() }]);
+        peer.send(json!({ "jsonrpc": "2.0", "id": read["id"], "result": { "contents": contents } })).await;
+    }
+}
+
+/// Asks until the catalog with these tables is forgotten: what the server has sent the agent comes to know of a little later.
+async fn forgets(catalogs: &Catalogs, tables: &[&str]) {
+    while names(&catalogs.catalog("shop", &Behalf::Nobody).await.unwrap()) == tables {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A page of a catalog with this one table.
+fn page(table: &str, next: Value) -> Value {
+    json!({
+        "fingerprint": "f", "database": "shop", "description": null, "server_version": "15", "timezone": "UTC",
+        "search_path": ["public"], "functions": [], "next_cursor": next,
+        "tables": [{
+            "table_name": table, "schema_name": "public", "type": "table", "description": null, "columns": [],
+            "indexes": [], "constraints": [], "foreign_keys": [], "estimated_row_count": null, "partition_count": null,
+        }],
+    })
+}
+
+fn names(catalog: &Catalog) -> Vec<String> {
+    catalog.page().tables.iter().map(|table| table.table_name.clone()).collect()
+}
+
+async fn behalf_of(client: &Client, caller: &str) -> Result<Behalf, Error> {
+    client.behalf_of(Some(&caller.into()), Instant::now() + PATIENCE).await
+}
+
+#[tokio::test]
+async fn the_caller_is_named_with_every_call() {
+    let (server, client) = Server::start().await;
+    let mut peer = server.accept().await;
+    peer.push(json!({ "pgmcp/mayActFor": true })).await;
+    peer.initialize().await;
+    let alice = behalf_of(&client, "alice").await.unwrap();
+    assert_eq!(alice, Behalf::Subject("alice".into()));
+    let deadline = Instant::now() + PATIENCE;
+    let asked = async {
+        (
+            client.databases(&alice).await.unwrap(),
+            client.catalog("shop", &alice).await.unwrap(),
+            client.run_sql("shop", "SELECT 1", &[], 1, &alice, deadline).await.unwrap(),
+        )
+    };
+    let (_, ()) = tokio::join!(asked, async {
+        let contents = json!([{ "uri": "", "text": page("users", Value::Null).to_string() }]);
+        let rows = json!({ "rows": [], "rowCount": 0, "executionTimeMs": 0.5, "columns": [], "truncated": false });
+        for (method, result) in [
+            ("resources/list", json!({ "resources": [] })),
+            ("resources/read", json!({ "contents": contents })),
+            ("tools/call", json!({ "structuredContent": rows })),
+        ] {
+            let request = peer.receive().await;
+            assert_eq!((&request["method"], subject(&request)), (&json!(method), &json!("alice")), "{request}");
+            peer.send(json!({ "jsonrpc": "2.0", "id": request["id"], "result": result })).await;
+        }
+    });
+    let nobody = client.behalf_of(None, deadline).await.unwrap();
+    assert_eq!(nobody, Behalf::Nobody);
+    let (answer, ()) = tokio::join!(run(&client, "SELECT 1"), async {
+        let (id, params) = peer.call().await;
+        assert_eq!(params["_meta"].get("pgmcp/subject"), None);
+        peer.answer(&id, "[1]").await;
+    });
+    assert_eq!(answer.unwrap(), "[1]");
+}
+
+#[tokio::test]
+async fn a_caller_is_not_asked_for_under_another_policy_than_the_question_came_under() {
+    let (server, client) = Server::start().await;
+    let mut peer = server.session().await;
+    let unsaid = behalf_of(&client, "alice").await.unwrap();
+    assert_eq!(unsaid, Behalf::Unsaid);
+    peer.push(json!({ "pgmcp/mayActFor": true })).await;
+    let taken = async {
+        while client.may_act_for() != Some(true) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let pages = [("postgres://shop/catalog", page("c", Value::Null))];
-    let (again, ()) = tokio::join!(again, serve(&mut peer, &pages));
-    assert_eq!(again, ["c"]);
+    timeout(PATIENCE, taken).await.expect("the push is taken");
+    let refused = client.databases(&unsaid).await;
+    assert!(matches!(refused, Err(Error::Link(LinkError::BehalfChanged))), "{refused:?}");
+    let alice = behalf_of(&client, "alice").await.unwrap();
+
+    // The server is restarted with another policy.
+    drop(peer);
+    let mut peer = server.session().await;
+    let refused = timeout(PATIENCE, client.databases(&alice)).await.expect("an answer");
+    assert!(matches!(refused, Err(Error::Link(LinkError::BehalfChanged))), "{refused:?}");
+    peer.expect_silence().await;
+    assert_eq!(behalf_of(&client, "alice").await.unwrap(), Behalf::Unsaid);
+}
+
+#[tokio::test]
+async fn what_the_key_may_do_for_others_is_also_heard_in_the_greeting() {
+    let (server, client) = Server::start().await;
+    let mut peer = server.accept().await;
+    assert_eq!(client.may_act_for(), None);
+    let hello = peer.receive().await;
+    let result = json!({ "protocolVersion": "2025-11-25", "_meta": { "pgmcp/mayActFor": true } });
+    peer.send(json!({ "jsonrpc": "2.0", "id": hello["id"], "result": result })).await;
+    assert_eq!(peer.receive().await["method"], "notifications/initialized");
+    let list = peer.receive().await;
+    let tools = json!([{ "name": "run_sql", "inputSchema": {} }]);
+    peer.send(json!({ "jsonrpc": "2.0", "id": list["id"], "result": { "tools": tools } })).await;
+    assert_eq!(behalf_of(&client, "alice").await.unwrap(), Behalf::Subject("alice".into()));
+}
+
+#[tokio::test]
+async fn each_caller_has_a_catalog_of_its_own() {
+    let (server, client) = Server::start().await;
+    let catalogs = Catalogs::new(client, Duration::from_secs(300), server.stop.clone(), &TaskTracker::new());
+    let mut peer = server.accept().await;
+    peer.push(json!({ "pgmcp/mayActFor": true })).await;
+    peer.initialize().await;
+    let [alice, bob] = ["alice", "bob"].map(|name| Behalf::Subject(name.into()));
+    let serve = async {
+        for _ in 0..2 {
+            let read = peer.receive().await;
+            let table = format!("seen_by_{}", subject(&read).as_str().unwrap());
+            let contents = json!([{ "uri": "", "text": page(&table, Value::Null).to_string() }]);
+            peer.send(json!({ "jsonrpc": "2.0", "id": read["id"], "result": { "contents": contents } })).await;
+        }
+    };
+    let (of_alice, of_bob, ()) = tokio::join!(catalogs.catalog("shop", &alice), catalogs.catalog("shop", &bob), serve);
+    assert_eq!(names(&of_alice.unwrap()), ["seen_by_alice"]);
+    assert_eq!(names(&of_bob.unwrap()), ["seen_by_bob"]);
+    // Both are kept.
+    for (behalf, table) in [(&alice, "seen_by_alice"), (&bob, "seen_by_bob")] {
+        assert_eq!(names(&catalogs.catalog("shop", behalf).await.unwrap()), [table]);
+    }
+    // One caller's is read again, and the other's stays.
+    assert!(catalogs.refresh("shop", &alice).await);
+    assert_eq!(names(&catalogs.catalog("shop", &bob).await.unwrap()), ["seen_by_bob"]);
+    peer.expect_silence().await;
+}
+
+/// The caller whom a request names.
+fn subject(request: &Value) -> &Value {
+    &request["params"]["_meta"]["pgmcp/subject"]
 }
 
 async fn await_status(client: &Client, expected: LinkStatus) {

@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 
 use super::Reason;
 use crate::answer::{ShownContext, ShownTable};
+use crate::mcp::behalf::Behalf;
 use crate::mcp::catalogs::{Catalog, Catalogs};
 use crate::mcp::client::Error;
 use crate::schema_context::SchemaContext;
@@ -17,9 +18,9 @@ pub(super) struct Shown {
     pub(super) context: SchemaContext,
 }
 
-/// The schema of `database`, with today's date there.
-pub(super) async fn context(catalogs: &Catalogs, database: &str) -> Result<Shown, Reason> {
-    let catalog = match catalogs.catalog(database).await {
+/// The schema of `database` as this caller may see it, with today's date there.
+pub(super) async fn context(catalogs: &Catalogs, database: &str, behalf: &Behalf) -> Result<Shown, Reason> {
+    let catalog = match catalogs.catalog(database, behalf).await {
         Ok(catalog) => catalog,
         Err(error) if matches!(*error, Error::UnknownDatabase) => {
             return Err(Reason::UnknownDatabase { asked: database.to_owned(), known: Vec::new() });

@@ -21,6 +21,7 @@ pub use failure::{Failure, Reason, Refusal};
 
 use crate::answer::Answer;
 use crate::config::PipelineConfig;
+use crate::mcp::behalf::Behalf;
 use crate::mcp::catalogs::Catalogs;
 use crate::mcp::client::Client;
 use crate::schema_context::SchemaContext;
@@ -34,6 +35,8 @@ use stage::{Stage, Stopwatch};
 pub struct Question {
     /// The words, trimmed and not empty.
     pub text: String,
+    /// Name of whoever asks, where callers have names.
+    pub caller: Option<Arc<str>>,
     /// Which database, where the caller named one.
     pub database: Option<String>,
     /// Most rows that the caller wants, from 1 to the configured bound.
@@ -77,8 +80,9 @@ impl Pipeline {
     }
 
     async fn run(&self, question: &Question, run: &mut Run) -> Result<Answer, Reason> {
-        let database = run.watch.time(Stage::Route, route::route(&self.catalogs, question)).await?;
-        let mut shown = run.watch.time(Stage::Context, context::context(&self.catalogs, &database)).await?;
+        let (behalf, database) = run.watch.time(Stage::Route, self.route(question)).await?;
+        let context = context::context(&self.catalogs, &database, &behalf);
+        let mut shown = run.watch.time(Stage::Context, context).await?;
         let mut feedback: Vec<Feedback> = Vec::new();
         loop {
             run.attempts += 1;
@@ -86,23 +90,33 @@ impl Pipeline {
             let candidate = run.watch.time(Stage::Generate, generate).await?;
             run.usage += candidate.usage;
             run.sql = Some(candidate.sql.clone());
-            let refusal = match self.attempt(question, &database, &shown, &candidate, run).await {
+            let refusal = match self.attempt(question, &database, &behalf, &shown, &candidate, run).await {
                 Ok(rows) => return Ok(self.finish(question, database, &shown.context, candidate, rows, run).await),
                 Err(Attempt::Over(reason)) => return Err(reason),
                 Err(Attempt::Refused(refusal)) => refusal,
             };
             counter!(metric::REFUSALS, "code" => refusal.code.as_str()).increment(1);
             tracing::info!(attempt = run.attempts, code = %refusal.code, "statement {} was refused: {}", run.attempts, refusal.code);
-            let outdated = matches!(refusal.code, ErrorCode::TableNotFound | ErrorCode::ColumnNotFound)
-                && self.catalogs.refresh(&database).await;
+            // A column that is newly masked is denied.
+            let misfit =
+                matches!(refusal.code, ErrorCode::TableNotFound | ErrorCode::ColumnNotFound | ErrorCode::AccessDenied);
+            let outdated = misfit && self.catalogs.refresh(&database, &behalf).await;
             if run.attempts >= self.max_attempts || !self.translator.learns_from_feedback() {
                 return Err(Reason::Refused(refusal));
             }
             if outdated {
-                shown = run.watch.time(Stage::Context, context::context(&self.catalogs, &database)).await?;
+                let context = context::context(&self.catalogs, &database, &behalf);
+                shown = run.watch.time(Stage::Context, context).await?;
             }
             feedback.push(Feedback { sql: candidate.sql, problem: refusal.in_words() });
         }
+    }
+
+    /// For whom the question is asked, and of which database.
+    async fn route(&self, question: &Question) -> Result<(Behalf, String), Reason> {
+        let behalf = self.client.behalf_of(question.caller.as_ref(), question.deadline).await?;
+        let database = route::route(&self.catalogs, question, &behalf).await?;
+        Ok((behalf, database))
     }
 
     /// One statement: guarded, then run.
@@ -110,13 +124,14 @@ impl Pipeline {
         &self,
         question: &Question,
         database: &str,
+        behalf: &Behalf,
         shown: &context::Shown,
         candidate: &Candidate,
         run: &mut Run,
     ) -> Result<Rows, Attempt> {
         let validate = validate::validate(&self.guard, candidate, shown.catalog.clone());
         run.watch.time(Stage::Validate, validate).await.map_err(Attempt::Refused)?;
-        let execute = execute::execute(&self.client, database, candidate, question);
+        let execute = execute::execute(&self.client, database, candidate, question, behalf);
         run.watch.time(Stage::Execute, execute).await
     }
 

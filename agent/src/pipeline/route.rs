@@ -3,21 +3,22 @@
 use shared_protocol::names::closest;
 
 use super::{Question, Reason};
+use crate::mcp::behalf::Behalf;
 use crate::mcp::catalogs::Catalogs;
 
 /// Most names offered for one that isn't there.
 const MOST_OFFERED: usize = 3;
 
 /// The database that `question` names, or the only one there is.
-pub(super) async fn route(catalogs: &Catalogs, question: &Question) -> Result<String, Reason> {
-    let known = catalogs.databases().await?;
+pub(super) async fn route(catalogs: &Catalogs, question: &Question, behalf: &Behalf) -> Result<String, Reason> {
+    let known = catalogs.databases(behalf).await?;
     let choice = choose(question.database.as_deref(), &known);
     if !matches!(choice, Err(Reason::UnknownDatabase { .. } | Reason::NoDatabase)) {
         return choice;
     }
     // It may have come since the list was read.
-    catalogs.refresh_databases().await;
-    choose(question.database.as_deref(), &catalogs.databases().await?)
+    catalogs.refresh_databases(behalf).await;
+    choose(question.database.as_deref(), &catalogs.databases(behalf).await?)
 }
 
 fn choose(asked: Option<&str>, known: &[String]) -> Result<String, Reason> {

@@ -32,6 +32,8 @@ async fn effect_of(variable: &str) {
         }
         "CORS_ALLOW_ORIGINS" => listed_pages_may_call().await,
         "AGENT_API_KEY" => assert_eq!(metrics_of("localhost", &["--agent-api-key", KEY]).await, 401),
+        "TRUSTED_PROXIES" => proxies_are_believed().await,
+        "REQUIRE_SUBJECT" => callers_must_be_told_apart().await,
         "METRICS_PUBLIC" => {
             assert_eq!(metrics_of("localhost", &["--agent-api-key", KEY, "--metrics-public", "true"]).await, 200);
         }
@@ -95,6 +97,25 @@ async fn metrics_of(host: &str, flags: &[&str]) -> u16 {
     request.send().await.unwrap().status().as_u16()
 }
 
+/// Many wrong keys at once, each from an address of its own if the proxy is believed; else all from one, and too many.
+async fn proxies_are_believed() {
+    for (flags, flooded) in [(&["--trusted-proxies", "127.0.0.0/8"][..], false), (&[], true)] {
+        let own = ["--ws-url", NOBODY, "--agent-api-key", KEY, "--max-connections", "16"];
+        let agent = Agent::start(&[&own, flags].concat()).await;
+        let attempts = (0..24).map(|number| {
+            let request =
+                agent.client.get(format!("{}/metrics", agent.url)).header("x-api-key", "a-wrong-key-of-22-or-more");
+            request.header("x-forwarded-for", format!("192.0.2.{number}")).header("connection", "close").send()
+        });
+        let statuses: Vec<u16> = futures_util::future::join_all(attempts)
+            .await
+            .into_iter()
+            .map(|response| response.unwrap().status().as_u16())
+            .collect();
+        assert_eq!(statuses.contains(&429), flooded, "{flags:?}: {statuses:?}");
+    }
+}
+
 /// The head of the handshake that an agent sends to the server at this path.
 async fn handshake(path: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -132,6 +153,23 @@ async fn listed_pages_may_call() {
     let agent = Agent::start(&["--ws-url", NOBODY, "--cors-allow-origins", page]).await;
     let response = agent.client.get(format!("{}/health", agent.url)).header("origin", page).send().await.unwrap();
     assert_eq!(response.headers()["access-control-allow-origin"], page);
+}
+
+/// The server of these tests lets nobody act for others.
+async fn callers_must_be_told_apart() {
+    let server = ScriptedMcp::start([]).await;
+    let flags = ["--ws-url", &server.url(), "--agent-api-key", KEY, "--require-subject"];
+    let agent = Agent::start(&[&flags[..], &["true"]].concat()).await;
+    let said = agent.ended().await.unwrap_err().to_string();
+    assert!(said.contains("may_act_for = true") && said.contains("REQUIRE_SUBJECT"), "{said}");
+
+    let agent = Agent::start(&[&flags[..], &["false"]].concat()).await;
+    let ready = async {
+        while agent.get("/ready").await.0 != 200 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, ready).await.expect("it is ready all the same");
 }
 
 async fn connections_wait_for_a_place() {

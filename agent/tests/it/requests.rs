@@ -56,7 +56,8 @@ async fn the_agent_is_ready_when_all_parts_are() {
     };
     timeout(PATIENCE, ready).await.expect("it becomes ready");
     let (_, body) = agent.get("/ready").await;
-    assert_eq!(body, json!({ "ready": true, "link": "ok", "database": "ok", "translator": "ok" }));
+    let policy = "the key's: without AGENT_API_KEY callers have no names";
+    assert_eq!(body, json!({ "ready": true, "link": "ok", "database": "ok", "translator": "ok", "policy": policy }));
 }
 
 #[tokio::test]

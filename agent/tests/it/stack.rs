@@ -55,9 +55,14 @@ impl Agent {
         self.stop.cancel();
     }
 
-    /// Waits until it has stopped.
+    /// Waits until it has stopped, as it should.
     pub(crate) async fn stopped(self) {
-        timeout(PATIENCE, self.run).await.expect("the agent stops").unwrap().unwrap();
+        self.ended().await.unwrap();
+    }
+
+    /// Waits until it has ended, for good or for bad.
+    pub(crate) async fn ended(self) -> anyhow::Result<()> {
+        timeout(PATIENCE, self.run).await.expect("the agent stops").unwrap()
     }
 }
 

@@ -16,7 +16,7 @@ use super::Variable;
 pub struct Source {
     variables: &'static [Variable],
     given: HashMap<&'static str, String>,
-    subcommand: Option<String>,
+    subcommand: Option<(String, clap::ArgMatches)>,
     problems: Vec<String>,
 }
 
@@ -70,7 +70,7 @@ impl Source {
         matches: &clap::ArgMatches,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Self {
-        let subcommand = matches.subcommand_name().map(str::to_owned);
+        let subcommand = matches.subcommand().map(|(name, matches)| (name.to_owned(), matches.clone()));
         // A flag before the subcommand goes down to it; one behind it stands only there.
         let matches = matches.subcommand().map_or(matches, |(_, matches)| matches);
         let value = |variable: &Variable| {
@@ -84,7 +84,12 @@ impl Source {
 
     /// The subcommand of the command line, in one word; `None` where there is none.
     pub fn subcommand(&self) -> Option<&str> {
-        self.subcommand.as_deref()
+        self.subcommand.as_ref().map(|(name, _)| name.as_str())
+    }
+
+    /// What stands behind the subcommand.
+    pub(crate) fn arguments(&self) -> Option<&clap::ArgMatches> {
+        self.subcommand.as_ref().map(|(_, arguments)| arguments)
     }
 
     /// The text given for `name`, without spaces around it, or its default; `None` where there is neither.

@@ -5,13 +5,16 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use daemon::log::Chain;
-use sqlx::Connection;
+use moka::future::Cache;
+use sql_guard::{Guard, Rejection};
 use tokio::sync::Mutex;
 use tracing::{info, warn};
 
 use super::introspect;
 use super::snapshot::Snapshot;
-use crate::databases::{AcquireError, Database};
+use super::visible::Visible;
+use crate::databases::{AcquireError, Database, Frame, Session};
+use crate::policy::Rules;
 use crate::telemetry::metrics;
 
 /// How soon after a load an unknown name may cause another.
@@ -19,6 +22,9 @@ const RELOAD_GAP: Duration = Duration::from_secs(10);
 
 /// Longest that a load may take.
 const LOAD_LIMIT: Duration = Duration::from_secs(60);
+
+/// Most pairs of a catalog and a caller's rules that are kept.
+const MAX_VISIBLE: u64 = 256;
 
 /// Why there is no catalog.
 #[derive(Debug, thiserror::Error)]
@@ -35,12 +41,14 @@ pub enum LoadError {
 }
 
 /// The catalog of one database, kept fresh. Clones share it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Catalogs(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     database: Arc<Database>,
+    guard: Guard,
+    /// By snapshot and rules.
+    visible: Cache<(u64, u64), Arc<Visible>>,
     ttl: Duration,
     current: ArcSwapOption<Snapshot>,
     /// Held while a load runs; says when the last one began.
@@ -49,8 +57,23 @@ struct Inner {
 
 impl Catalogs {
     /// An empty cache; catalogs older than `ttl` are read again.
-    pub fn new(database: Arc<Database>, ttl: Duration) -> Self {
-        Self(Arc::new(Inner { database, ttl, current: ArcSwapOption::empty(), loading: Mutex::new(None) }))
+    pub fn new(database: Arc<Database>, guard: Guard, ttl: Duration) -> Self {
+        let visible = Cache::builder().max_capacity(MAX_VISIBLE).time_to_idle(2 * ttl).build();
+        let (current, loading) = (ArcSwapOption::empty(), Mutex::new(None));
+        Self(Arc::new(Inner { database, guard, visible, ttl, current, loading }))
+    }
+
+    /// What of a catalog is left to a caller under these rules. Found out once, however many ask.
+    ///
+    /// # Errors
+    /// SERVER_BUSY where the guard has no time for it.
+    pub async fn visible(&self, snapshot: &Arc<Snapshot>, rules: &Rules) -> Result<Arc<Visible>, Arc<Rejection>> {
+        let made = async {
+            let catalog: Arc<Snapshot> = Arc::clone(snapshot);
+            let access = self.0.guard.access(catalog, Arc::clone(&rules.policy)).await?;
+            Ok(Arc::new(Visible::new(Arc::clone(snapshot), access)))
+        };
+        self.0.visible.try_get_with((snapshot.serial(), rules.id), made).await
     }
 
     /// The catalog. One in memory is given at once, and read again behind the caller's back where it is old; only the first is
@@ -77,6 +100,21 @@ impl Catalogs {
             return Ok(Arc::clone(known));
         }
         self.0.newer_than(Some(known)).await
+    }
+}
+
+impl Catalogs {
+    /// The catalog as it is after `moment`, when it turned out that a table had changed: read again, unless somebody else has
+    /// done so since.
+    ///
+    /// # Errors
+    /// As [`Catalogs::current`].
+    pub async fn read_after(&self, moment: Instant) -> Result<Arc<Snapshot>, LoadError> {
+        let mut last = self.0.loading.lock().await;
+        match self.0.current.load_full() {
+            Some(current) if last.is_some_and(|begun| begun > moment) => Ok(current),
+            _ => self.0.load(&mut last).await,
+        }
     }
 }
 
@@ -140,19 +178,19 @@ impl Inner {
 
     async fn read(&self) -> Result<Snapshot, LoadError> {
         let mut session = self.database.session().await?;
-        // Until it has ended in order: a load that is given up leaves a transaction open.
-        session.mark_broken();
-        let draft = introspect_at_once(session.connection()).await.map_err(LoadError::Query)?;
-        session.mark_sound();
         let profile = self.database.profile().expect("a session was made, so its profile is known");
+        let search_path = profile.own_search_path();
+        let draft = introspect_at_once(&mut session, search_path).await.map_err(LoadError::Query)?;
         Ok(Snapshot::new(self.database.name(), profile.search_path.clone(), draft))
     }
 }
 
 /// Reads within one transaction, so that DDL in the middle can't tear the catalog.
-async fn introspect_at_once(connection: &mut sqlx::PgConnection) -> Result<super::snapshot::Draft, sqlx::Error> {
-    let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-    let draft = introspect::read(&mut transaction).await?;
-    transaction.rollback().await?;
+async fn introspect_at_once(session: &mut Session, search_path: String) -> Result<super::snapshot::Draft, sqlx::Error> {
+    let settings = vec![("search_path".to_owned(), search_path)];
+    let frame = Frame { snapshot: true, settings, ..Frame::default() };
+    session.begin(&frame).await?;
+    let draft = introspect::read(session.connection()).await?;
+    session.end(&frame).await;
     Ok(draft)
 }

@@ -10,7 +10,8 @@ use sqlx::postgres::types::Oid;
 use sqlx::{PgConnection, Row};
 use tracing::debug;
 
-use super::snapshot::{Callable, Draft, TypeName};
+use super::facts;
+use super::snapshot::{Draft, TypeName};
 
 /// A column by its relation and number.
 type ColumnKey = (Oid, i16);
@@ -27,8 +28,7 @@ pub(super) async fn read(connection: &mut PgConnection) -> Result<Draft, sqlx::E
     let constraints = of_relations(connection, include_str!("sql/constraints.sql"), &oids).await?;
     let indexes = of_relations(connection, include_str!("sql/indexes.sql"), &oids).await?;
     let types = sqlx::query(include_str!("sql/types.sql")).fetch_all(&mut *connection).await?;
-    // Core, too: a user's function that the guard doesn't know of could pass for a built-in.
-    let callables = sqlx::query(include_str!("sql/callables.sql")).fetch_all(&mut *connection).await?;
+    let facts = facts::read(connection).await?;
     let extras = Extras::read(connection, &oids, &columns).await;
     let functions =
         extra(sqlx::query(include_str!("sql/functions.sql")).fetch_all(&mut *connection).await, "functions");
@@ -38,20 +38,17 @@ pub(super) async fn read(connection: &mut PgConnection) -> Result<Draft, sqlx::E
         server_version: database.get("server_version"),
         timezone: database.get("timezone"),
         tables: Vec::new(),
-        partitions: Vec::new(),
         functions: functions.iter().map(function).collect(),
         types: types.iter().map(type_name).collect(),
-        callables: callables
-            .iter()
-            .map(|row| Callable { name: row.get("name"), is_operator: row.get("is_operator") })
-            .collect(),
+        facts,
     };
     let names = Names::new(&relations, &columns);
     let mut assembly = Assembly::new(&columns, &constraints, &indexes);
     for relation in &relations {
-        let table = assembly.table(relation, &names, &extras);
-        let is_partition: bool = relation.get("is_partition");
-        if is_partition { &mut draft.partitions } else { &mut draft.tables }.push(table);
+        // Statements may name a partition, but it is not listed.
+        if !relation.get::<bool, _>("is_partition") {
+            draft.tables.push(assembly.table(relation, &names, &extras));
+        }
     }
     Ok(draft)
 }
@@ -211,6 +208,7 @@ fn column(row: &PgRow, relation: Oid, keys: &Keys, extras: &Extras) -> Column {
         enum_values: row.get::<Option<Oid>, _>("enum_type").and_then(|of| extras.labels.get(&of).cloned()),
         is_generated: row.get("is_generated"),
         is_identity: row.get("is_identity"),
+        masked: false,
     }
 }
 
@@ -298,16 +296,10 @@ fn function(row: &PgRow) -> Function {
         name: row.get("name"),
         args: row.get("args"),
         returns: row.get::<Option<String>, _>("returns").unwrap_or_default(),
-        allowed: false, // The guard lets no function of the user's own through yet.
+        allowed: false, // That is told caller by caller.
     }
 }
 
 fn type_name(row: &PgRow) -> TypeName {
-    TypeName {
-        oid: row.get::<Oid, _>("oid").0,
-        name: row.get("typname"),
-        schema: row.get("nspname"),
-        is_plain: row.get("is_plain"),
-        is_row_type: row.get("is_row_type"),
-    }
+    TypeName { oid: row.get::<Oid, _>("oid").0, name: row.get("typname") }
 }

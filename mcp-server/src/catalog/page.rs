@@ -1,10 +1,8 @@
 //! The catalog as a resource: JSON in pages that every client takes.
 
-use std::sync::Arc;
-
 use shared_protocol::catalog::CatalogPage;
 
-use super::Snapshot;
+use super::Visible;
 
 /// Why there is no such page.
 #[derive(Debug, thiserror::Error)]
@@ -17,41 +15,41 @@ pub enum PageError {
     Foreign,
 }
 
-/// The page of `snapshot` at `cursor`, or the first, as JSON of at most about `bytes` (a single table may be longer).
+/// The page of `catalog` at `cursor`, or the first, as JSON of at most about `bytes` (a single table may be longer).
 ///
 /// # Errors
 /// [`PageError`] where the cursor doesn't lead into this catalog.
-pub fn page(snapshot: &Arc<Snapshot>, cursor: Option<&str>, bytes: usize) -> Result<String, PageError> {
+pub fn page(catalog: &Visible, cursor: Option<&str>, bytes: usize) -> Result<String, PageError> {
     let start = match cursor {
         None => 0,
         Some(cursor) => {
             let (fingerprint, start) = cursor.split_once('-').ok_or(PageError::Foreign)?;
             let start: usize = start.parse().map_err(|_| PageError::Foreign)?;
-            if fingerprint != snapshot.fingerprint() {
+            if fingerprint != catalog.fingerprint() {
                 return Err(PageError::Stale);
             }
-            if start > snapshot.tables.len() {
+            if start > catalog.tables.len() {
                 return Err(PageError::Foreign);
             }
             start
         }
     };
     let mut page = CatalogPage {
-        fingerprint: snapshot.fingerprint().to_owned(),
-        database: snapshot.database.clone(),
-        description: snapshot.description.clone(),
-        server_version: snapshot.server_version.clone(),
-        timezone: snapshot.timezone.clone(),
-        search_path: snapshot.search_path.clone(),
+        fingerprint: catalog.fingerprint().to_owned(),
+        database: catalog.snapshot.database.clone(),
+        description: catalog.snapshot.description.clone(),
+        server_version: catalog.snapshot.server_version.clone(),
+        timezone: catalog.snapshot.timezone.clone(),
+        search_path: catalog.snapshot.search_path.clone(),
         tables: Vec::new(),
-        functions: if start == 0 { snapshot.functions.clone() } else { Vec::new() },
+        functions: if start == 0 { catalog.functions.clone() } else { Vec::new() },
         next_cursor: None,
     };
     let mut used = json_in_string(&page);
-    for table in &snapshot.tables[start..] {
+    for table in &catalog.tables[start..] {
         used += json_in_string(table) + 1;
         if used > bytes && !page.tables.is_empty() {
-            page.next_cursor = Some(format!("{}-{}", snapshot.fingerprint(), start + page.tables.len()));
+            page.next_cursor = Some(format!("{}-{}", catalog.fingerprint(), start + page.tables.len()));
             break;
         }
         page.tables.push(table.clone());

@@ -1,13 +1,15 @@
 //! One database's catalog at one moment, indexed for the guard and the executor.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use shared_protocol::catalog::{Function, Table};
-use sql_guard::{Relation, RelationName, UserType};
+use shared_protocol::catalog::{self, Table};
+use sql_guard::{Function, FunctionRef, ObjectId, Operator, Relation, UserType};
 
+use super::facts::Facts;
 use crate::executor::TypeNames;
 
 /// What introspection read.
@@ -17,17 +19,9 @@ pub(super) struct Draft {
     pub(super) server_version: String,
     pub(super) timezone: String,
     pub(super) tables: Vec<Table>,
-    pub(super) partitions: Vec<Table>,
-    pub(super) functions: Vec<Function>,
+    pub(super) functions: Vec<catalog::Function>,
     pub(super) types: Vec<TypeName>,
-    pub(super) callables: Vec<Callable>,
-}
-
-/// The name of functions or operators outside pg_catalog.
-#[derive(Debug)]
-pub(super) struct Callable {
-    pub(super) name: String,
-    pub(super) is_operator: bool,
+    pub(super) facts: Facts,
 }
 
 /// A type by its number.
@@ -35,14 +29,12 @@ pub(super) struct Callable {
 pub(super) struct TypeName {
     pub(super) oid: u32,
     pub(super) name: String,
-    pub(super) schema: String,
-    pub(super) is_plain: bool,
-    pub(super) is_row_type: bool,
 }
 
 /// A catalog, never changed: a newer one takes its place whole.
 #[derive(Debug)]
 pub struct Snapshot {
+    serial: u64,
     pub(super) database: String,
     pub(super) fingerprint: String,
     pub(super) description: Option<String>,
@@ -50,12 +42,9 @@ pub struct Snapshot {
     pub(super) timezone: String,
     pub(super) search_path: Vec<String>,
     pub(super) tables: Vec<Table>,
-    pub(super) functions: Vec<Function>,
-    relations: HashMap<RelationName, Vec<String>>,
+    pub(super) functions: Vec<catalog::Function>,
     type_names: HashMap<u32, String>,
-    user_types: HashMap<(String, String), UserType>,
-    user_functions: HashSet<String>,
-    user_operators: HashSet<String>,
+    facts: Facts,
     /// When it was read.
     pub loaded_at: Instant,
 }
@@ -69,12 +58,12 @@ struct Seen<'a> {
     timezone: &'a str,
     search_path: &'a [String],
     tables: &'a [Table],
-    functions: &'a [Function],
+    functions: &'a [catalog::Function],
 }
 
 impl Snapshot {
     pub(super) fn new(database: &str, search_path: Vec<String>, draft: Draft) -> Self {
-        let Draft { description, server_version, timezone, tables, partitions, functions, types, callables } = draft;
+        let Draft { description, server_version, timezone, tables, functions, types, facts } = draft;
         let seen = Seen {
             database,
             description: &description,
@@ -86,22 +75,13 @@ impl Snapshot {
         };
         let text = serde_json::to_vec(&seen).expect("a catalog is plain data");
         let fingerprint = Sha256::digest(&text)[..12].iter().map(|byte| format!("{byte:02x}")).collect();
-        let relations = tables.iter().chain(&partitions).map(|table| {
-            let name = RelationName { schema: table.schema_name.clone(), name: table.table_name.clone() };
-            (name, table.columns.iter().map(|column| column.name.clone()).collect())
-        });
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
+            serial: NEXT.fetch_add(1, Ordering::Relaxed),
             database: database.to_owned(),
             fingerprint,
-            relations: relations.collect(),
-            type_names: types.iter().map(|of| (of.oid, of.name.clone())).collect(),
-            user_types: types
-                .into_iter()
-                .filter(|of| of.schema != "pg_catalog" && !of.is_row_type)
-                .map(user_type)
-                .collect(),
-            user_functions: callables.iter().filter(|of| !of.is_operator).map(|of| of.name.clone()).collect(),
-            user_operators: callables.into_iter().filter(|of| of.is_operator).map(|of| of.name).collect(),
+            type_names: types.into_iter().map(|of| (of.oid, of.name)).collect(),
+            facts,
             description,
             server_version,
             timezone,
@@ -112,7 +92,12 @@ impl Snapshot {
         }
     }
 
-    /// Changes when anything that a caller sees changes.
+    /// Tells it from every other snapshot of the process.
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// Changes when anything that anybody sees changes.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
@@ -120,11 +105,6 @@ impl Snapshot {
     /// Number of tables and views listed.
     pub fn table_count(&self) -> usize {
         self.tables.len()
-    }
-
-    /// The columns of the relations named, for suggestions.
-    pub fn columns_of<'a>(&'a self, relations: &'a [RelationName]) -> impl Iterator<Item = &'a str> {
-        relations.iter().filter_map(|name| self.relations.get(name)).flatten().map(String::as_str)
     }
 }
 
@@ -139,31 +119,31 @@ impl sql_guard::Catalog for Snapshot {
         &self.search_path
     }
 
-    fn relation(&self, schema: &str, name: &str) -> Option<Relation> {
-        let name = RelationName { schema: schema.to_owned(), name: name.to_owned() };
-        let columns = self.relations.get(&name)?.clone();
-        Some(Relation { name, columns })
+    fn relation(&self, schema: &str, name: &str) -> Option<&Relation> {
+        self.facts.relations.get(schema)?.get(name)
     }
 
-    fn relation_names(&self) -> Vec<RelationName> {
-        let mut names: Vec<RelationName> = self.relations.keys().cloned().collect();
-        names.sort();
-        names
+    fn relations(&self) -> Box<dyn Iterator<Item = &Relation> + '_> {
+        Box::new(self.facts.relations.values().flat_map(HashMap::values))
     }
 
-    fn has_function(&self, name: &str) -> bool {
-        self.user_functions.contains(name)
+    fn functions(&self, name: &str) -> &[Function] {
+        self.facts.functions.get(name).map_or(&[], Vec::as_slice)
     }
 
-    fn has_operator(&self, name: &str) -> bool {
-        self.user_operators.contains(name)
+    fn function(&self, id: ObjectId) -> Option<&Function> {
+        self.facts.function(id)
     }
 
-    fn user_type(&self, schema: &str, name: &str) -> Option<UserType> {
-        self.user_types.get(&(schema.to_owned(), name.to_owned())).copied()
+    fn operators(&self, name: &str) -> &[Operator] {
+        self.facts.operators.get(name).map_or(&[], Vec::as_slice)
     }
-}
 
-fn user_type(of: TypeName) -> ((String, String), UserType) {
-    ((of.schema, of.name), if of.is_plain { UserType::Plain } else { UserType::Guarded })
+    fn user_type(&self, schema: &str, name: &str) -> Option<&UserType> {
+        self.facts.types.get(schema)?.get(name)
+    }
+
+    fn casts_to(&self, built_in: &str) -> &[FunctionRef] {
+        self.facts.casts.get(built_in).map_or(&[], Vec::as_slice)
+    }
 }

@@ -23,6 +23,8 @@ pub struct DatabaseConfig {
     pub user: String,
     /// How the role proves itself.
     pub credentials: Credentials,
+    /// What stands between us and it.
+    pub mode: PostgresMode,
     /// TLS.
     pub tls: PgSslMode,
     /// Certificate authority that is trusted.
@@ -35,6 +37,27 @@ pub struct DatabaseConfig {
     pub timezone: String,
     /// Whether a superuser or a role that can write is served all the same.
     pub allow_privileged_role: bool,
+}
+
+/// What stands between us and PostgreSQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PostgresMode {
+    /// Nothing that mixes sessions: what is set in one stays.
+    Direct,
+    /// A pooler that may run each transaction on another session, such as PgBouncer in transaction mode.
+    Pooler,
+}
+
+impl FromStr for PostgresMode {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "direct" => Ok(Self::Direct),
+            "pooler" => Ok(Self::Pooler),
+            _ => Err(()),
+        }
+    }
 }
 
 /// Where the password stands.
@@ -62,6 +85,7 @@ impl DatabaseConfig {
             port: target.port,
             user: target.user,
             credentials: target.credentials,
+            mode: source.value("POSTGRES_MODE", |_| true).unwrap_or(PostgresMode::Direct),
             tls: given.or(target.tls).unwrap_or(usual),
             tls_root: readable_file(source, "POSTGRES_SSLROOTCERT"),
             pool_size: source.number("POOL_SIZE", 1..=100),

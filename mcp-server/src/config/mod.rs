@@ -4,13 +4,17 @@ mod database;
 mod variables;
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use daemon::address::TrustedProxies;
 use daemon::keys::Keys;
 use daemon::log::LogConfig;
 use daemon::settings::{SettingsError, Source};
 
-pub use database::{Credentials, DatabaseConfig};
+use crate::audit::{AuditConfig, Target};
+
+pub use database::{Credentials, DatabaseConfig, PostgresMode};
 pub use variables::VARIABLES;
 
 /// The whole configuration.
@@ -20,10 +24,16 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// What one statement may take.
     pub limits: LimitsConfig,
+    /// Tool calls of each caller's a minute; 0 is as many as they like.
+    pub rate_limit_per_minute: u32,
+    /// Where each call is written down; nowhere where `None`.
+    pub audit: Option<AuditConfig>,
     /// How long a catalog is served before it is read again.
     pub catalog_ttl: Duration,
     /// Where and to whom the server listens.
     pub listener: ListenerConfig,
+    /// The policy file.
+    pub policy_file: Option<PathBuf>,
     /// Time that running calls have after SIGTERM.
     pub shutdown_grace: Duration,
     /// What is logged, and how.
@@ -43,6 +53,8 @@ pub struct LimitsConfig {
     pub max_page_bytes: usize,
     /// Most bytes of one page, whatever the call asks for.
     pub max_result_bytes: usize,
+    /// Most bytes of all results that are in memory at once.
+    pub max_total_result_bytes: usize,
     /// Statements that run at once.
     pub max_concurrent_queries: usize,
 }
@@ -60,6 +72,8 @@ pub struct ListenerConfig {
     pub allowed_origins: Vec<String>,
     /// Host names that requests may carry; `None` is any.
     pub allowed_hosts: Option<Vec<String>>,
+    /// Proxies whose word on where a request comes from is taken.
+    pub trusted_proxies: TrustedProxies,
     /// Whether /metrics is served without a key.
     pub metrics_public: bool,
     /// Client connections at once.
@@ -79,10 +93,35 @@ impl Config {
         let listener = ListenerConfig::read(&mut source);
         let log = LogConfig::read(&mut source);
         let catalog_ttl = Duration::from_secs(source.number("CATALOG_TTL_S", 1..=86_400));
+        let audit = read_audit(&mut source);
+        let rate_limit_per_minute = source.number("RATE_LIMIT_PER_MINUTE", 0..=1_000_000);
         let shutdown_grace = source.milliseconds("SHUTDOWN_GRACE_MS", 0..=600_000);
+        let policy_file = source.text("POLICY_FILE").map(PathBuf::from);
         source.finish()?;
-        Ok(Self { database, limits, catalog_ttl, listener, shutdown_grace, log })
+        Ok(Self {
+            database,
+            limits,
+            rate_limit_per_minute,
+            audit,
+            catalog_ttl,
+            listener,
+            policy_file,
+            shutdown_grace,
+            log,
+        })
     }
+}
+
+fn read_audit(source: &mut Source) -> Option<AuditConfig> {
+    let values = source.flag("AUDIT_VALUES");
+    let Some(target) = source.text("AUDIT_LOG") else {
+        if values {
+            source.problem("AUDIT_VALUES is true, but there is no AUDIT_LOG for them to stand in");
+        }
+        return None;
+    };
+    let target = if target == "stderr" { Target::Stderr } else { Target::File(target.into()) };
+    Some(AuditConfig { target, values })
 }
 
 /// The command line, to which every variable adds its flag.
@@ -100,6 +139,7 @@ impl LimitsConfig {
             max_rows: source.number("MAX_ROWS", 1..=1_000_000),
             max_page_bytes: source.number("MAX_PAGE_BYTES", 1024..=1 << 30),
             max_result_bytes: source.number("MAX_RESULT_BYTES", 1024..=1 << 30),
+            max_total_result_bytes: source.number("MAX_TOTAL_RESULT_BYTES", 4 << 20..=64 << 30),
             max_concurrent_queries: source.number("MAX_CONCURRENT_QUERIES", 1..=1000),
         };
         if limits.statement_timeout > limits.max_statement_timeout {
@@ -113,6 +153,12 @@ impl LimitsConfig {
             source.problem(format!(
                 "MAX_PAGE_BYTES is {} and MAX_RESULT_BYTES is {}: the first may not exceed the second",
                 limits.max_page_bytes, limits.max_result_bytes
+            ));
+        }
+        if limits.max_result_bytes > limits.max_total_result_bytes / 2 {
+            source.problem(format!(
+                "MAX_RESULT_BYTES is {} and MAX_TOTAL_RESULT_BYTES is {}: the first may be at most half of the second",
+                limits.max_result_bytes, limits.max_total_result_bytes
             ));
         }
         limits
@@ -130,10 +176,15 @@ impl ListenerConfig {
         };
         Self {
             address: SocketAddr::new(host, source.number("WS_PORT", 0..=u16::MAX)),
-            keys: Keys::read_required(source, "WS_API_KEY"),
+            // Those jobs let nobody in.
+            keys: match source.subcommand() {
+                Some("check" | "role-sql") => Keys::read(source, "WS_API_KEY"),
+                _ => Keys::read_required(source, "WS_API_KEY"),
+            },
             push_registry: source.flag("WS_PUSH_REGISTRY"),
             allowed_origins: source.list("WS_ALLOWED_ORIGINS"),
             allowed_hosts,
+            trusted_proxies: TrustedProxies::read(source),
             metrics_public: source.flag("METRICS_PUBLIC"),
             max_connections: source.number("MAX_CONNECTIONS", 1..=100_000),
             max_message_bytes: source.number("MAX_MESSAGE_BYTES", 1024..=16 << 20),

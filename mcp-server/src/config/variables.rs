@@ -26,6 +26,12 @@ pub const VARIABLES: &[Variable] = &[
         "path of a PEM file that can be read",
         "Certificate authority that verify-ca and verify-full trust",
     ),
+    Variable::plain(
+        "POSTGRES_MODE",
+        "direct",
+        "direct, or pooler for PgBouncer in transaction mode",
+        "What stands before the database; a pooler needs a connection to spare for cancels, or they come after 3 seconds",
+    ),
     Variable::plain("POOL_SIZE", "10", "1 to 100", "Most connections to the database"),
     Variable::plain("POOL_TIMEOUT_MS", "5000", "1 to 600000", "Longest wait for a free connection, in milliseconds"),
     Variable::plain(
@@ -53,6 +59,12 @@ pub const VARIABLES: &[Variable] = &[
         "1024 to 1073741824",
         "Most bytes of one page, whatever the call asks for",
     ),
+    Variable::plain(
+        "MAX_TOTAL_RESULT_BYTES",
+        "268435456",
+        "4194304 to 68719476736, at least twice MAX_RESULT_BYTES",
+        "Most bytes of all results that are in memory at once; calls past it wait for POOL_TIMEOUT_MS, then are told to come back",
+    ),
     Variable::plain("CATALOG_TTL_S", "300", "1 to 86400", "Age at which the cached catalog is read again, in seconds"),
     Variable::plain("TIMEZONE", "UTC", "a time zone that PostgreSQL knows", "Time zone of every session"),
     Variable::plain("WS_HOST", "0.0.0.0", "an IP address", "Address to listen on"),
@@ -75,7 +87,14 @@ pub const VARIABLES: &[Variable] = &[
         "comma list of host names, or *",
         "Host names that requests may carry; loopback's when bound to loopback, else any, unless given",
     ),
+    daemon::address::TRUSTED_PROXIES,
     Variable::plain("METRICS_PUBLIC", "false", "true or false", "Serve /metrics without a key"),
+    Variable::plain(
+        "POLICY_FILE",
+        "",
+        "path of a TOML file that can be read",
+        "What each key may see and take; read again when it changes",
+    ),
     Variable::plain(
         "ALLOW_PRIVILEGED_ROLE",
         "false",
@@ -83,12 +102,30 @@ pub const VARIABLES: &[Variable] = &[
         "Serve even as a superuser or a role that can write",
     ),
     Variable::plain("MAX_CONCURRENT_QUERIES", "16", "1 to 1000", "Statements that run at once"),
+    Variable::plain(
+        "RATE_LIMIT_PER_MINUTE",
+        "600",
+        "0 to 1000000 (0 is no limit)",
+        "Tool calls that each key, or subject of a key, may make a minute; so many at once after a pause",
+    ),
     Variable::plain("MAX_CONNECTIONS", "1000", "1 to 100000", "Client connections at once"),
     Variable::plain(
         "MAX_MESSAGE_BYTES",
         "1048576",
         "1024 to 16777216",
         "Longest message that a client may send, in bytes",
+    ),
+    Variable::plain(
+        "AUDIT_LOG",
+        "",
+        "path of a file, or stderr",
+        "Where each tool call is written down as a line of JSON; while that fails, calls are refused. SIGHUP opens the file anew",
+    ),
+    Variable::plain(
+        "AUDIT_VALUES",
+        "false",
+        "true or false; true wants AUDIT_LOG",
+        "Write statements as they came and their parameters into the audit log, rather than without their values alone",
     ),
     Variable::plain(
         "SHUTDOWN_GRACE_MS",

@@ -9,13 +9,14 @@ use arc_swap::ArcSwapOption;
 use daemon::log::Chain;
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use secrecy::ExposeSecret;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::{ConnectOptions, PgConnection, Row};
 use tracing::{debug, info, warn};
 
 use super::role::RoleReport;
 use super::session::Session;
-use crate::config::{Credentials, DatabaseConfig};
+use super::setup::{Setting, Setup};
+use crate::config::{Credentials, DatabaseConfig, PostgresMode};
 
 /// Longest that a statement waits for a lock: another session's DDL must not hold a slot for the whole statement time.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,6 +45,16 @@ pub struct Profile {
     pub search_path: Vec<String>,
     /// What the role could do.
     pub role: RoleReport,
+}
+
+impl Profile {
+    /// The search_path for queries of our own: PostgreSQL's operators come before any of the same name in the user's schemas,
+    /// which otherwise keep their order.
+    pub fn own_search_path(&self) -> String {
+        let path = self.search_path.iter().filter(|schema| *schema != "pg_catalog").map(|schema| quoted(schema));
+        let path = ["pg_catalog".to_owned()].into_iter().chain(path).chain(["pg_temp".to_owned()]);
+        path.collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// Why a session couldn't be made.
@@ -83,13 +94,17 @@ impl ConnectError {
     pub fn way_out(&self) -> &'static str {
         match self {
             Self::Refused(_) => {
-                "Use a role that can only SELECT, or set ALLOW_PRIVILEGED_ROLE=true to serve it all the same."
+                "Use a role that can only SELECT, for which `mcp-server role-sql` prints the SQL, or set ALLOW_PRIVILEGED_ROLE=true \
+                 to serve it all the same."
             }
             Self::TimedOut { .. } => "Check that PostgreSQL is up, then try again.",
             Self::Tls(_) => "Check POSTGRES_SSLMODE and POSTGRES_SSLROOTCERT.",
             Self::Unreachable(sqlx::Error::Database(cause)) => match cause.code().as_deref() {
                 Some("28P01" | "28000") => "PostgreSQL refused the login: check POSTGRES_USER and POSTGRES_PASSWORD.",
                 Some("3D000") => "PostgreSQL has no such database: check POSTGRES_DB.",
+                Some("08P01") => {
+                    "The connection was refused: if PgBouncer stands before the database, set POSTGRES_MODE=pooler."
+                }
                 _ => "PostgreSQL refused the connection; try again in a few seconds.",
             },
             Self::Unreachable(_) => "Check POSTGRES_HOST and POSTGRES_PORT, and that PostgreSQL is up.",
@@ -101,14 +116,23 @@ impl ConnectError {
 #[derive(Debug)]
 pub struct SessionManager {
     name: String,
+    mode: PostgresMode,
     options: PgConnectOptions,
     pins: SessionPins,
-    profile: ArcSwapOption<Profile>,
+    known: ArcSwapOption<Known>,
+}
+
+/// A database that was accepted.
+#[derive(Debug)]
+struct Known {
+    profile: Arc<Profile>,
+    setup: Arc<Setup>,
 }
 
 impl SessionManager {
     pub(super) fn new(config: &DatabaseConfig, pins: SessionPins) -> Self {
-        Self { name: config.name.clone(), options: connect_options(config), pins, profile: ArcSwapOption::empty() }
+        let options = connect_options(config);
+        Self { name: config.name.clone(), mode: config.mode, options, pins, known: ArcSwapOption::empty() }
     }
 
     pub(super) fn options(&self) -> &PgConnectOptions {
@@ -116,43 +140,93 @@ impl SessionManager {
     }
 
     pub(super) fn profile(&self) -> Option<Arc<Profile>> {
-        self.profile.load_full()
+        self.known.load().as_ref().map(|known| Arc::clone(&known.profile))
     }
 
-    /// The profile of the database, from its first accepted connection. A refused one is looked at again each time, so that a
+    /// How sessions are set up, from the first accepted connection. A refused one is looked at again each time, so that a
     /// mended role is served without a restart.
-    async fn accept(&self, connection: &mut PgConnection) -> Result<Arc<Profile>, ConnectError> {
-        if let Some(profile) = self.profile.load_full() {
-            return Ok(profile);
+    async fn accept(&self, connection: &mut PgConnection) -> Result<Arc<Setup>, ConnectError> {
+        if let Some(known) = &*self.known.load() {
+            return Ok(Arc::clone(&known.setup));
         }
-        let role = RoleReport::of(connection).await?;
-        if role.is_refused() && !self.pins.allow_privileged_role {
-            return Err(ConnectError::Refused(role));
+        let found = Found::of(connection).await?;
+        if found.role.is_refused() && !self.pins.allow_privileged_role {
+            return Err(ConnectError::Refused(found.role));
         }
-        let search_path = search_path(connection, &role).await?;
-        for finding in role.findings() {
+        for finding in found.role.findings() {
             warn!(database = %self.name, grade = finding.grade.as_str(), "role of {}: {}", self.name, finding.text);
         }
-        info!(database = %self.name, search_path = search_path.join(", "), "connected to {}", self.name);
-        let profile = Arc::new(Profile { search_path, role });
-        self.profile.store(Some(Arc::clone(&profile)));
-        Ok(profile)
+        let search_path = found.search_path.join(", ");
+        info!(database = %self.name, search_path, "connected to {}", self.name);
+        let setup = Arc::new(Setup {
+            mode: self.mode,
+            pins: self.settings(&found),
+            always_transaction: found.works_against_pins,
+        });
+        let profile = Arc::new(Profile { search_path: found.search_path, role: found.role });
+        self.known.store(Some(Arc::new(Known { profile, setup: Arc::clone(&setup) })));
+        Ok(setup)
     }
 
-    /// Sets the pins and returns the backend's process id, in one round trip.
-    async fn pin(&self, connection: &mut PgConnection, profile: &Profile) -> Result<i32, sqlx::Error> {
+    /// The settings of safety.md, wall 2.
+    fn settings(&self, found: &Found) -> Vec<Setting> {
         let milliseconds = |limit: Duration| limit.as_millis().to_string();
         // pg_temp last: looked up first otherwise, and a temporary table could stand before a real one.
-        let path = profile.search_path.iter().map(|schema| quoted(schema)).chain(["pg_temp".to_owned()]);
-        sqlx::query_scalar(include_str!("sql/pin.sql"))
-            .bind(&self.pins.timezone)
-            .bind(path.collect::<Vec<_>>().join(", "))
-            .bind(milliseconds(self.pins.statement_timeout))
-            .bind(milliseconds(LOCK_TIMEOUT))
-            .bind(milliseconds(IDLE_IN_TRANSACTION_TIMEOUT))
-            .persistent(false)
-            .fetch_one(connection)
-            .await
+        let path = found.search_path.iter().map(|schema| quoted(schema)).chain(["pg_temp".to_owned()]);
+        // A SQL_ASCII database knows no encoding: its bytes come as they are, so that we can say which column isn't UTF-8.
+        let encoding = if found.server_encoding == "SQL_ASCII" { "SQL_ASCII" } else { "UTF8" };
+        let mut settings = vec![
+            ("TimeZone", self.pins.timezone.clone()),
+            ("search_path", path.collect::<Vec<_>>().join(", ")),
+            ("statement_timeout", milliseconds(self.pins.statement_timeout)),
+            ("lock_timeout", milliseconds(LOCK_TIMEOUT)),
+            ("idle_in_transaction_session_timeout", milliseconds(IDLE_IN_TRANSACTION_TIMEOUT)),
+            ("DateStyle", "ISO".to_owned()),
+            ("IntervalStyle", "postgres".to_owned()),
+            ("bytea_output", "hex".to_owned()),
+            ("extra_float_digits", "1".to_owned()),
+            ("client_encoding", encoding.to_owned()),
+            ("standard_conforming_strings", "on".to_owned()),
+            ("row_security", "on".to_owned()),
+            ("default_transaction_read_only", "on".to_owned()),
+        ];
+        if found.watches_clients {
+            settings.push(("client_connection_check_interval", CLIENT_CHECK.to_owned()));
+        }
+        settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+/// What a look at a database's first connection found.
+struct Found {
+    role: RoleReport,
+    search_path: Vec<String>,
+    server_encoding: String,
+    works_against_pins: bool,
+    watches_clients: bool,
+}
+
+impl Found {
+    /// Within one transaction, so that all of it is asked of the same backend.
+    async fn of(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        sqlx::raw_sql("BEGIN READ ONLY").execute(&mut *connection).await?;
+        let path =
+            sqlx::query(include_str!("sql/search_path.sql")).persistent(false).fetch_all(&mut *connection).await?;
+        // Nothing that stands in the role's schemas may pass for what we ask with.
+        sqlx::raw_sql("SET LOCAL search_path TO pg_catalog, pg_temp").execute(&mut *connection).await?;
+        let profile =
+            sqlx::query(include_str!("sql/profile.sql")).persistent(false).fetch_one(&mut *connection).await?;
+        let role = RoleReport::of(connection).await?;
+        // Last, because it ends the transaction where it fails.
+        let watches_clients = watch_client(connection).await?;
+        sqlx::raw_sql("ROLLBACK").execute(connection).await?;
+        Ok(Self {
+            search_path: search_path(&path, &role),
+            role,
+            server_encoding: profile.get("server_encoding"),
+            works_against_pins: profile.get("works_against_pins"),
+            watches_clients,
+        })
     }
 }
 
@@ -162,10 +236,8 @@ impl Manager for SessionManager {
 
     async fn create(&self) -> Result<Session, ConnectError> {
         let mut connection = self.options.connect().await?;
-        let profile = self.accept(&mut connection).await?;
-        let pid = self.pin(&mut connection, &profile).await?;
-        watch_client(&mut connection).await?;
-        Ok(Session::new(connection, pid))
+        let setup = self.accept(&mut connection).await?;
+        Ok(Session::open(connection, setup).await?)
     }
 
     async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<ConnectError> {
@@ -176,21 +248,22 @@ impl Manager for SessionManager {
     }
 }
 
-/// Has PostgreSQL look now and then whether we are still there, so that a killed server leaves no statement running. Servers
-/// older than 14, and some systems, can't: theirs end at `statement_timeout`.
-async fn watch_client(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let set = "SELECT pg_catalog.set_config('client_connection_check_interval', $1, false)";
+/// Whether PostgreSQL can look now and then whether we are still there, so that a killed server leaves no statement running.
+/// Servers older than 14, and some systems, can't: theirs end at `statement_timeout`.
+async fn watch_client(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let set = "SELECT pg_catalog.set_config('client_connection_check_interval', $1, true)";
     match sqlx::query(set).bind(CLIENT_CHECK).persistent(false).execute(connection).await {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(true),
         Err(error @ sqlx::Error::Database(_)) => {
             debug!(error = %Chain(&error), "PostgreSQL does not watch for clients that are gone");
-            Ok(())
+            Ok(false)
         }
         Err(error) => Err(error),
     }
 }
 
-/// Connection options: read-only from the first byte, statements never logged by the driver (they hold literals).
+/// Connection options: read-only from the first byte, statements never logged by the driver (they hold literals). A pooler
+/// refuses what it can't keep for each client, or drops it; there each transaction says it all.
 fn connect_options(config: &DatabaseConfig) -> PgConnectOptions {
     let base = match &config.credentials {
         Credentials::Url(url) => PgConnectOptions::from_str(url.expose_secret()).expect("config accepted this URL"),
@@ -204,9 +277,11 @@ fn connect_options(config: &DatabaseConfig) -> PgConnectOptions {
         .database(&config.name)
         .ssl_mode(config.tls)
         .application_name("pgmcp")
-        .extra_float_digits(1)
-        .options([("default_transaction_read_only", "on")])
         .disable_statement_logging();
+    let options = match config.mode {
+        PostgresMode::Direct => options.extra_float_digits(1).options([("default_transaction_read_only", "on")]),
+        PostgresMode::Pooler => options.extra_float_digits(None),
+    };
     match &config.tls_root {
         Some(path) => options.ssl_root_cert(path),
         None => options,
@@ -215,10 +290,9 @@ fn connect_options(config: &DatabaseConfig) -> PgConnectOptions {
 
 /// The schemas that the role's own session looks names up in, less those in which it could create: nothing that the role
 /// made may stand in for something else. A privileged role can create everywhere, so there the list stays whole.
-async fn search_path(connection: &mut PgConnection, role: &RoleReport) -> Result<Vec<String>, sqlx::Error> {
-    let rows = sqlx::query(include_str!("sql/search_path.sql")).persistent(false).fetch_all(connection).await?;
-    let keeps = |row: &sqlx::postgres::PgRow| role.is_refused() || !row.get::<bool, _>("may_create");
-    Ok(rows.iter().filter(|row| keeps(row)).map(|row| row.get("name")).collect())
+fn search_path(rows: &[PgRow], role: &RoleReport) -> Vec<String> {
+    let keeps = |row: &&PgRow| role.is_refused() || !row.get::<bool, _>("may_create");
+    rows.iter().filter(keeps).map(|row| row.get("name")).collect()
 }
 
 /// `name` as a quoted identifier.

@@ -3,6 +3,7 @@
 mod connect;
 mod role;
 mod session;
+mod setup;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 pub use connect::{ConnectError, Profile, SessionManager, SessionPins};
 pub use role::{Finding, Grade, RoleReport};
 pub use session::{CancelError, Canceller, Session};
+pub use setup::{Frame, Setting};
 
 use crate::config::DatabaseConfig;
 
@@ -76,12 +78,12 @@ impl Database {
         &self.name
     }
 
-    /// A pinned, read-only session, new or used.
+    /// A pinned, read-only session, new or used. Statements stand between its [`Session::begin`] and [`Session::end`].
     ///
     /// # Errors
     /// [`AcquireError::Busy`] after `POOL_TIMEOUT_MS`; [`AcquireError::Connect`] where the database is down, or its role is refused.
     pub async fn session(&self) -> Result<PooledSession, AcquireError> {
-        let waited = self.pool.timeouts().wait.unwrap_or_default();
+        let waited = self.patience();
         self.canceller.open().await;
         self.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => AcquireError::Connect(error),
@@ -118,6 +120,11 @@ impl Database {
         };
         let timed_out = AcquireError::Connect(ConnectError::TimedOut { limit: HEALTH_LIMIT });
         tokio::time::timeout(HEALTH_LIMIT, check).await.unwrap_or(Err(timed_out))
+    }
+
+    /// Longest that a connection is waited for.
+    pub fn patience(&self) -> Duration {
+        self.pool.timeouts().wait.unwrap_or_default()
     }
 
     /// Connections open and most there can be.

@@ -44,7 +44,7 @@ impl RoleReport {
     /// Where the database fails.
     pub async fn of(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
         let role =
-            sqlx::query_scalar("SELECT current_user::text").persistent(false).fetch_one(&mut *connection).await?;
+            sqlx::query_scalar("SELECT session_user::text").persistent(false).fetch_one(&mut *connection).await?;
         let rows = sqlx::query(include_str!("sql/role.sql")).persistent(false).fetch_all(connection).await?;
         let finding = |row: &sqlx::postgres::PgRow| Finding {
             grade: if row.get::<&str, _>("grade") == "refused" { Grade::Refused } else { Grade::Warned },

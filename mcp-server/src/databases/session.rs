@@ -4,23 +4,77 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
 use tokio::sync::Mutex;
 
-/// Longest that a cancel may take to reach the database.
+use super::setup::{Frame, Setup};
+use crate::config::PostgresMode;
+
+/// Longest that a cancel may take to reach the database, and that a session may take to be in order after its statement.
 const CANCEL_LIMIT: Duration = Duration::from_secs(1);
 
 /// One pinned, read-only connection and the process that serves it.
 #[derive(Debug)]
 pub struct Session {
     connection: PgConnection,
+    setup: Arc<Setup>,
     pid: i32,
+    /// A statement's frame was begun and hasn't ended.
+    open: bool,
     broken: bool,
 }
 
 impl Session {
-    pub(super) fn new(connection: PgConnection, pid: i32) -> Self {
-        Self { connection, pid, broken: false }
+    /// Pins `connection`, where it stays on one backend.
+    pub(super) async fn open(connection: PgConnection, setup: Arc<Setup>) -> Result<Self, sqlx::Error> {
+        let mut session = Self { connection, setup, pid: 0, open: false, broken: false };
+        if session.setup.mode == PostgresMode::Direct {
+            let pins = AssertSqlSafe(session.setup.pin());
+            session.pid = sqlx::raw_sql(pins).fetch_one(&mut session.connection).await?.try_get("pid")?;
+        }
+        Ok(session)
+    }
+
+    /// Begins what `frame` asks for; nothing where the statement may stand by itself, which saves two round trips. Until
+    /// [`Session::end`] the session counts as broken, so that one that is given up in between isn't lent again.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn begin(&mut self, frame: &Frame) -> Result<(), sqlx::Error> {
+        if self.setup.needs_transaction(frame) {
+            self.open = true;
+            let begin = AssertSqlSafe(self.setup.begin(frame));
+            self.pid = sqlx::raw_sql(begin).fetch_one(&mut self.connection).await?.try_get("pid")?;
+        }
+        Ok(())
+    }
+
+    /// Undoes what [`Session::begin`] and the statement left in the session. Where that fails, takes over a second, or leaves
+    /// something behind that nothing undoes, the session stays broken.
+    pub async fn end(&mut self, frame: &Frame) {
+        if !self.open || self.broken {
+            return;
+        }
+        let end = AssertSqlSafe(self.setup.end(frame));
+        let in_order = async {
+            if self.setup.mode == PostgresMode::Pooler {
+                // They are prepared on a backend that somebody else has next, who may use the same names.
+                self.connection.clear_cached_statements().await?;
+            }
+            let rows = sqlx::raw_sql(end).fetch_all(&mut self.connection).await?;
+            rows.last().map_or(Ok(false), |row| row.try_get("keeps_state"))
+        };
+        let keeps_state: Result<Result<bool, sqlx::Error>, _> = tokio::time::timeout(CANCEL_LIMIT, in_order).await;
+        self.open = !matches!(keeps_state, Ok(Ok(false)));
+        // No statement of ours runs there any more: it is somebody else's next, or about to go.
+        if self.setup.mode == PostgresMode::Pooler || matches!(keeps_state, Ok(Ok(true))) {
+            self.pid = 0;
+        }
+    }
+
+    /// Whether statements of one session may run on different backends.
+    pub fn is_pooled(&self) -> bool {
+        self.setup.mode == PostgresMode::Pooler
     }
 
     /// The connection, to run a statement on.
@@ -28,7 +82,8 @@ impl Session {
         &mut self.connection
     }
 
-    /// Process id of its backend, for [`Canceller::cancel`].
+    /// Process id of its backend, for [`Canceller::cancel`]; 0, which is nobody's, where there is none to be stopped: behind a
+    /// pooler outside of [`Session::begin`] and [`Session::end`], and when the session is about to be closed.
     pub fn pid(&self) -> i32 {
         self.pid
     }
@@ -38,14 +93,9 @@ impl Session {
         self.broken = true;
     }
 
-    /// Takes [`Session::mark_broken`] back.
-    pub fn mark_sound(&mut self) {
-        self.broken = false;
-    }
-
     /// Whether it is closed instead of lent again.
     pub fn is_broken(&self) -> bool {
-        self.broken
+        self.broken || self.open
     }
 
     /// One round trip.
@@ -121,7 +171,7 @@ impl Canceller {
     /// # Errors
     /// Where the database can't be reached within a second.
     pub async fn cancel(&self, pid: i32) -> Result<(), CancelError> {
-        self.ask("SELECT pg_catalog.pg_cancel_backend($1)", pid).await.map(drop)
+        self.ask(format!("SELECT pg_catalog.pg_cancel_backend({pid})")).await.map(drop)
     }
 
     /// Ends the backend `pid`, whose session the caller holds and gives up.
@@ -129,7 +179,7 @@ impl Canceller {
     /// # Errors
     /// As [`Canceller::cancel`].
     pub async fn terminate(&self, pid: i32) -> Result<(), CancelError> {
-        self.ask("SELECT pg_catalog.pg_terminate_backend($1)", pid).await.map(drop)
+        self.ask(format!("SELECT pg_catalog.pg_terminate_backend({pid})")).await.map(drop)
     }
 
     /// Whether the backend `pid` is still there.
@@ -137,20 +187,23 @@ impl Canceller {
     /// # Errors
     /// As [`Canceller::cancel`].
     pub async fn is_alive(&self, pid: i32) -> Result<bool, CancelError> {
-        self.ask("SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity AS a WHERE a.pid = $1)", pid).await
+        self.ask(format!("SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity AS a WHERE a.pid = {pid})")).await
     }
 
     /// One yes or no about a backend, in a task of its own: a caller that is no longer polled, because its own caller is busy
     /// stopping it, must not be the one that holds the connection's lock.
-    async fn ask(&self, question: &'static str, pid: i32) -> Result<bool, CancelError> {
+    async fn ask(&self, question: String) -> Result<bool, CancelError> {
         let control = Arc::clone(&self.0);
-        tokio::spawn(async move { control.ask(question, pid).await }).await?
+        tokio::spawn(async move { control.ask(&question).await }).await?
     }
 }
 
 impl Control {
     /// The second begins once the connection is free: waiting for others is not its fault, and each of them has a second.
-    async fn ask(&self, question: &'static str, pid: i32) -> Result<bool, CancelError> {
+    ///
+    /// Over the simple protocol, in one round trip: behind a pooler the parts of the extended one could come to different
+    /// backends. What stands in the text is a number.
+    async fn ask(&self, question: &str) -> Result<bool, CancelError> {
         let mut kept = self.connection.lock().await;
         let answer = async {
             // Taken out while in use: a call that is given up half-way must not leave a connection in the middle of an answer.
@@ -158,14 +211,14 @@ impl Control {
                 Some(connection) => connection,
                 None => self.options.connect().await?,
             };
-            let mut answer = sqlx::query_scalar(question).bind(pid).fetch_one(&mut connection).await;
+            let mut answer = sqlx::raw_sql(AssertSqlSafe(question)).fetch_one(&mut connection).await;
             // The kept connection may have died since; a fresh one gets one try.
             if answer.is_err() {
                 connection = self.options.connect().await?;
-                answer = sqlx::query_scalar(question).bind(pid).fetch_one(&mut connection).await;
+                answer = sqlx::raw_sql(AssertSqlSafe(question)).fetch_one(&mut connection).await;
             }
             *kept = Some(connection);
-            Ok(answer?)
+            Ok(answer?.try_get(0)?)
         };
         tokio::time::timeout(CANCEL_LIMIT, answer).await.unwrap_or(Err(CancelError::TimedOut))
     }

@@ -4,17 +4,21 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
 
+use super::{MemoryFull, OverLimit};
 use crate::databases::{AcquireError, ConnectError};
 
 /// Why a run gave no rows.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecuteError {
-    /// Too many statements run already.
+    /// Too many statements run or wait already.
     #[error("all slots for running statements are taken")]
     Busy {
         /// When it is worth trying again.
         retry_after: Duration,
     },
+    /// Results that nobody has read yet take all the memory that there is for them.
+    #[error(transparent)]
+    MemoryFull(#[from] MemoryFull),
     /// There is no connection to run it on.
     #[error(transparent)]
     Acquire(#[from] AcquireError),
@@ -53,6 +57,9 @@ pub enum ExecuteError {
     /// The caller cancelled, or went away.
     #[error("the statement was cancelled")]
     Cancelled,
+    /// The planner expects it to cost more than the policy allows, so it wasn't run.
+    #[error("{}", .0.message())]
+    OverLimit(Box<OverLimit>),
     /// One row alone is over the page's byte cap.
     #[error("row {row} alone takes more than the {limit} bytes of a page")]
     RowTooLarge {
@@ -61,6 +68,9 @@ pub enum ExecuteError {
         /// The page's cap.
         limit: usize,
     },
+    /// The result has other columns than the statement was judged to have: a table has changed meanwhile.
+    #[error("a table has changed since its columns were read")]
+    StaleCatalog,
     /// A text value isn't UTF-8 (SQL_ASCII databases).
     #[error("column {column:?} holds text that is not valid UTF-8")]
     NotUtf8 {
@@ -118,14 +128,20 @@ impl ExecuteError {
         }
     }
 
-    /// Whether the same statement may succeed at once: a serialisation failure or a deadlock, or a plan that DDL made stale.
+    /// Whether the same statement may succeed at once: a serialisation failure or a deadlock, a plan that DDL made stale, or a
+    /// prepared statement that a user's function threw away.
     pub(super) fn is_worth_repeating(&self) -> bool {
         let Self::Database(fault) = self else { return false };
-        matches!(fault.sqlstate.as_str(), "40001" | "40P01") || fault.is_stale_plan()
+        matches!(fault.sqlstate.as_str(), "40001" | "40P01" | "26000") || fault.is_stale_plan()
     }
 }
 
 impl DatabaseFault {
+    /// The same without what a policy may hide: what stands in quotes or behind `=` stays only where it stands in the statement.
+    pub fn without_values(&self, sql: &str) -> Self {
+        Self { message: redact(&self.message, sql), hint: None, ..self.clone() }
+    }
+
     /// "cached plan must not change result type": the prepared statement is older than the table.
     fn is_stale_plan(&self) -> bool {
         self.sqlstate == "0A000" && self.message.contains("cached plan")
@@ -150,5 +166,40 @@ impl From<&PgDatabaseError> for DatabaseFault {
 impl From<ConnectError> for ExecuteError {
     fn from(error: ConnectError) -> Self {
         Self::Acquire(AcquireError::Connect(error))
+    }
+}
+
+/// `message` with each quoted text that isn't the statement's own replaced.
+fn redact(message: &str, sql: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = message;
+    while let Some(start) = rest.find(['"', '\'', '(']) {
+        let open = rest[start..].chars().next().expect("found just now");
+        let close = if open == '(' { ')' } else { open };
+        let inside = &rest[start + 1..];
+        // What isn't closed goes on to the end.
+        let end = inside.find(close).unwrap_or(inside.len());
+        let quoted = &inside[..end];
+        shown.push_str(&rest[..=start]);
+        shown.push_str(if sql.contains(quoted) { quoted } else { "…" });
+        if end < inside.len() {
+            shown.push(close);
+        }
+        rest = inside.get(end + 1..).unwrap_or_default();
+    }
+    shown + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_the_statement_does_not_have_are_taken_out_of_messages() {
+        let check = |message: &str, shown: &str| assert_eq!(redact(message, "SELECT a::int FROM t"), shown);
+        check("invalid input syntax for type integer: \"SSN-1\"", "invalid input syntax for type integer: \"…\"");
+        check("column \"a\" does not exist", "column \"a\" does not exist");
+        check("Key (ssn)=(1) already exists, 'x", "Key (…)=(…) already exists, '…");
+        check("division by zero", "division by zero");
     }
 }

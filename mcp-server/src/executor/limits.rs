@@ -49,6 +49,11 @@ impl PageBudget {
         fits
     }
 
+    /// What the page takes so far, of the message that it goes into.
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
+
     fn cost(&self, row: &[u8]) -> usize {
         let once = row.len() + 1;
         match self.limit.copies {

@@ -5,8 +5,11 @@ mod cancel;
 mod describe;
 mod encode;
 mod error;
+mod explain;
 mod limits;
+mod results;
 mod run;
+mod slots;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,18 +18,24 @@ use chrono_tz::Tz;
 use serde_json::Value;
 use shared_protocol::tool::run_sql::ResultColumn;
 use sql_guard::CheckedQuery;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use error::{DatabaseFault, ExecuteError};
+pub use explain::{CostLimits, OverLimit};
 pub use limits::{Copies, PageLimit};
+pub use results::{Held, MemoryFull, Reservation, ResultMemory};
 
-use crate::databases::{Database, PooledSession};
+use crate::caller::Caller;
+use crate::databases::{Database, Frame, PooledSession, Setting};
 use crate::telemetry::metrics;
+use slots::{Full, Slot, Slots};
 
 /// How often a backend that doesn't stop is looked after.
 const BACKEND_WATCH: Duration = Duration::from_secs(1);
+
+/// When a call that found the line full may find a place in it.
+const FULL_RETRY: Duration = Duration::from_secs(1);
 
 /// Names of PostgreSQL's types by their object id.
 pub trait TypeNames: Send + Sync {
@@ -43,6 +52,21 @@ pub struct RunLimits {
     pub page: PageLimit,
     /// Most time, from the call to the last row.
     pub timeout: Duration,
+    /// Most that the planner may expect it to cost.
+    pub cost: CostLimits,
+}
+
+/// One statement to be run, with all that goes with it.
+#[derive(Debug)]
+pub struct Run {
+    /// The statement. Unguarded SQL doesn't compile: only sql-guard makes a [`CheckedQuery`].
+    pub query: CheckedQuery,
+    /// A value for each of its placeholders.
+    pub params: Vec<Value>,
+    /// Settings of its transaction, for row-level security; the statement can't change them.
+    pub settings: Vec<Setting>,
+    /// What it may take.
+    pub limits: RunLimits,
 }
 
 /// The rows of one run.
@@ -58,25 +82,28 @@ pub struct RowSet {
     pub truncated: bool,
     /// From the call to the last row.
     pub elapsed: Duration,
+    /// What they have of the memory for results; to be kept as long as they are.
+    pub memory: Reservation,
 }
 
 /// Runs statements on one database, so many at once.
 #[derive(Debug, Clone)]
 pub struct Executor {
-    slots: Arc<Semaphore>,
+    slots: Slots,
     slot_wait: Duration,
+    memory: ResultMemory,
     zone: Option<Tz>,
     tasks: TaskTracker,
 }
 
 impl Executor {
-    /// An executor with `slots` statements at once; a call waits at most `slot_wait` for its turn. Parameters without an offset
-    /// are read in `zone`, the sessions' own.
-    pub fn new(slots: usize, slot_wait: Duration, zone: Option<Tz>) -> Self {
-        Self { slots: Arc::new(Semaphore::new(slots)), slot_wait, zone, tasks: TaskTracker::new() }
+    /// An executor with `slots` statements at once, handed out fairly over the callers; a call waits at most `slot_wait` for its
+    /// turn. All results together take `memory`. Parameters without an offset are read in `zone`, the sessions' own.
+    pub fn new(slots: usize, slot_wait: Duration, memory: ResultMemory, zone: Option<Tz>) -> Self {
+        Self { slots: Slots::new(slots), slot_wait, memory, zone, tasks: TaskTracker::new() }
     }
 
-    /// Runs `query` on `database`. Unguarded SQL doesn't compile: only sql-guard makes a [`CheckedQuery`].
+    /// Runs a statement on `database` for `caller`; `types` names the types of what it gives.
     ///
     /// Cancelling `cancel`, or dropping the returned future, cancels the statement on PostgreSQL.
     ///
@@ -84,21 +111,32 @@ impl Executor {
     /// See [`ExecuteError`].
     pub async fn run(
         &self,
+        caller: &Caller,
         database: &Arc<Database>,
-        query: CheckedQuery,
-        params: Vec<Value>,
-        limits: RunLimits,
+        run: Run,
         types: Arc<dyn TypeNames>,
         cancel: &CancellationToken,
     ) -> Result<RowSet, ExecuteError> {
+        let Run { query, params, settings, limits } = run;
         let started = Instant::now();
         let stop = cancel::Stop::new(started + limits.timeout, limits.timeout, cancel.child_token());
         // Fires when this future is dropped: the task below then cancels on PostgreSQL and ends by itself.
         let _abandoned = stop.token().clone().drop_guard();
 
-        let slot = stop.unless(self.slot()).await??;
+        let slot = stop.unless(self.slot(caller)).await??;
         let session = stop.unless(database.session()).await??;
-        let job = run::Job { database: Arc::clone(database), query, params, limits, types, zone: self.zone, started };
+        let frame = Frame { settings, runs_user_code: query.runs_user_code(), snapshot: false };
+        let job = run::Job {
+            database: Arc::clone(database),
+            query,
+            frame,
+            params,
+            limits,
+            memory: self.memory.clone(),
+            types,
+            zone: self.zone,
+            started,
+        };
         // A task of its own, because the statement has to be stopped and its connection cleaned also when the caller is gone.
         let task = self.tasks.spawn(drive(job, session, slot, stop.clone(), self.tasks.clone()));
         task.await.map_err(|error| ExecuteError::Internal(error.into()))?
@@ -112,10 +150,10 @@ impl Executor {
         let _ = tokio::time::timeout(limit, self.tasks.wait()).await;
     }
 
-    async fn slot(&self) -> Result<OwnedSemaphorePermit, ExecuteError> {
-        let slot = Arc::clone(&self.slots).acquire_owned();
-        match tokio::time::timeout(self.slot_wait, slot).await {
-            Ok(slot) => Ok(slot.expect("the slots are never closed")),
+    async fn slot(&self, caller: &Caller) -> Result<Slot, ExecuteError> {
+        match tokio::time::timeout(self.slot_wait, self.slots.take(caller)).await {
+            Ok(Ok(slot)) => Ok(slot),
+            Ok(Err(Full)) => Err(ExecuteError::Busy { retry_after: FULL_RETRY }),
             Err(_) => Err(ExecuteError::Busy { retry_after: self.slot_wait }),
         }
     }
@@ -126,7 +164,7 @@ impl Executor {
 async fn drive(
     job: run::Job,
     mut session: PooledSession,
-    slot: OwnedSemaphorePermit,
+    slot: Slot,
     stop: cancel::Stop,
     tasks: TaskTracker,
 ) -> Result<RowSet, ExecuteError> {

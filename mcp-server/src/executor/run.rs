@@ -16,15 +16,18 @@ use tokio::task::consume_budget;
 use super::cancel::{Stop, settle};
 use super::encode::{Decoder, RowEncoder, unique_names};
 use super::limits::PageBudget;
-use super::{ExecuteError, RowSet, RunLimits, TypeNames, bind, describe};
-use crate::databases::{Database, Session};
+use super::{ExecuteError, ResultMemory, RowSet, RunLimits, TypeNames, bind, describe, explain};
+use crate::databases::{ConnectError, Database, Frame, Session};
 
 /// Everything that one run needs.
 pub(super) struct Job {
     pub(super) database: Arc<Database>,
     pub(super) query: CheckedQuery,
+    /// What the statement stands in on its session.
+    pub(super) frame: Frame,
     pub(super) params: Vec<Value>,
     pub(super) limits: RunLimits,
+    pub(super) memory: ResultMemory,
     pub(super) types: Arc<dyn TypeNames>,
     pub(super) zone: Option<Tz>,
     pub(super) started: Instant,
@@ -43,8 +46,44 @@ struct Prepared {
 impl Job {
     /// Runs to the end, the cap or the stop, and leaves `session` either in order or marked broken.
     pub(super) async fn run(&self, session: &mut Session, stop: &Stop) -> Result<RowSet, ExecuteError> {
+        match self.framed(session, stop).await {
+            Err(error) if error.is_worth_repeating() && !session.is_broken() => {
+                let cleared = stop.unless(session.connection().clear_cached_statements()).await;
+                if !matches!(cleared, Ok(Ok(()))) {
+                    session.mark_broken();
+                }
+                cleared?.map_err(ExecuteError::from_sqlx)?;
+                self.framed(session, stop).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// One try, with what has to stand around it. The way out is neither cancelled nor part of the statement's time: it has a
+    /// second of its own.
+    async fn framed(&self, session: &mut Session, stop: &Stop) -> Result<RowSet, ExecuteError> {
+        stop.unless(self.begin(session)).await??;
+        let outcome = self.stoppable(session, stop).await;
+        session.end(&self.frame).await;
+        outcome
+    }
+
+    /// Behind a pooler this waits for a backend.
+    async fn begin(&self, session: &mut Session) -> Result<(), ExecuteError> {
+        let limit = self.database.patience();
+        match tokio::time::timeout(limit, session.begin(&self.frame)).await {
+            Ok(begun) => begun.map_err(|error| match ExecuteError::from_sqlx(error) {
+                lost if lost.is_connection_lost() => lost,
+                // The caller's statement had no part in it.
+                other => ExecuteError::Internal(anyhow::Error::new(other).context("begin the statement's transaction")),
+            }),
+            Err(_) => Err(ConnectError::TimedOut { limit }.into()),
+        }
+    }
+
+    async fn stoppable(&self, session: &mut Session, stop: &Stop) -> Result<RowSet, ExecuteError> {
         let canceller = self.database.canceller();
-        let outcome = stop.or_cancel(canceller, session.pid(), self.attempt_twice(session, stop)).await;
+        let outcome = stop.or_cancel(canceller, session.pid(), self.attempt(session, stop)).await;
         match outcome {
             Ok(result) => {
                 if result.as_ref().is_err_and(ExecuteError::is_connection_lost) {
@@ -61,22 +100,31 @@ impl Job {
         }
     }
 
-    async fn attempt_twice(&self, session: &mut Session, stop: &Stop) -> Result<RowSet, ExecuteError> {
-        match self.attempt(session, stop).await {
-            Err(error) if error.is_worth_repeating() => {
-                session.connection().clear_cached_statements().await.map_err(ExecuteError::from_sqlx)?;
-                self.attempt(session, stop).await
-            }
-            outcome => outcome,
-        }
-    }
-
     async fn attempt(&self, session: &mut Session, stop: &Stop) -> Result<RowSet, ExecuteError> {
         let prepared = self.prepare(session).await?;
         // A cancel that came while PostgreSQL only prepared would not stop what starts after it.
         stop.check()?;
         let lead = prepared.lead;
-        self.stream(prepared, session).await.map_err(|error| without_lead(error, lead))
+        if !self.limits.cost.is_empty() {
+            self.check_cost(&prepared, session).await?;
+            stop.check()?;
+        }
+        self.stream(prepared, session, stop).await.map_err(|error| without_lead(error, lead))
+    }
+
+    /// Compares what the planner expects of the statement, with the same parameters, with the limits.
+    async fn check_cost(&self, prepared: &Prepared, session: &mut Session) -> Result<(), ExecuteError> {
+        let named = self.query.relations();
+        let lead = prepared.lead + explain::LEAD.len();
+        explain::check(
+            session.connection(),
+            prepared.sql.as_str(),
+            prepared.arguments.clone(),
+            &self.limits.cost,
+            named,
+        )
+        .await
+        .map_err(|error| without_lead(error, lead))
     }
 
     /// Asks PostgreSQL for the types, binds by them, and puts the wrapper around where a column has no decoder of ours.
@@ -86,6 +134,7 @@ impl Job {
         match session.connection().prepare(plain.clone()).await {
             Ok(statement) => {
                 let columns = statement.columns().iter();
+                self.must_be_as_judged(columns.clone().map(Column::name))?;
                 let found: Vec<Option<Decoder>> =
                     columns.clone().map(|column| Decoder::of(column.type_info())).collect();
                 let columns = self.columns(columns.map(|column| (column.name(), column.type_info().oid())));
@@ -96,7 +145,14 @@ impl Job {
                 self.wrap(session, &found, columns).await
             }
             Err(error) if describe::is_needed(&error) => {
+                if session.is_pooled() {
+                    // Whoever has the backend next may use the name that the driver gave this; a pooler may have given it another.
+                    session.mark_broken();
+                } else {
+                    describe::forget(session.connection(), text).await?;
+                }
                 let described = describe::columns(session.connection(), text, self.query.placeholders()).await?;
+                self.must_be_as_judged(described.iter().map(|column| column.name.as_str()))?;
                 let found: Vec<Option<Decoder>> =
                     described.iter().map(|column| column.oid.and_then(Decoder::of_oid)).collect();
                 let columns = self.columns(described.iter().map(|column| (column.name.as_str(), column.oid.map(Oid))));
@@ -130,6 +186,11 @@ impl Job {
         Ok(Prepared { arguments: self.arguments(&statement)?, sql, lead, columns, decoders })
     }
 
+    /// Refuses a result that isn't the one that was judged: the places of masked columns would be others'.
+    fn must_be_as_judged<'n>(&self, names: impl ExactSizeIterator<Item = &'n str>) -> Result<(), ExecuteError> {
+        if self.query.describes(names) { Ok(()) } else { Err(ExecuteError::StaleCatalog) }
+    }
+
     fn arguments(&self, statement: &PgStatement) -> Result<PgArguments, ExecuteError> {
         let types = match statement.parameters() {
             Some(Either::Left(types)) => types,
@@ -146,15 +207,23 @@ impl Job {
         let type_name = |oid: Option<Oid>| {
             oid.and_then(|Oid(oid)| self.types.type_name(oid)).unwrap_or_else(|| "unknown".to_owned())
         };
-        names.into_iter().zip(columns).map(|(name, (_, oid))| ResultColumn { name, r#type: type_name(oid) }).collect()
+        let columns = names.into_iter().zip(columns).enumerate();
+        let column = |(at, (name, (_, oid)))| ResultColumn {
+            name,
+            r#type: type_name(oid),
+            masked: self.query.masked().contains(&at),
+        };
+        columns.map(column).collect()
     }
 
     /// Streams the rows into one JSON array, each encoded once, and cuts at the first cap.
-    async fn stream(&self, prepared: Prepared, session: &mut Session) -> Result<RowSet, ExecuteError> {
+    async fn stream(&self, prepared: Prepared, session: &mut Session, stop: &Stop) -> Result<RowSet, ExecuteError> {
         let Prepared { sql, arguments, columns, decoders, .. } = prepared;
         let budget = PageBudget::new(self.limits.page, &columns);
         let mut page = Page::new(RowEncoder::new(&columns, decoders), budget, self.limits);
         let pid = session.pid();
+        let most = self.limits.page.bytes;
+        let mut reservation = stop.unless(self.memory.begin(most)).await??;
 
         let (end, is_settled) = {
             let mut rows = sqlx::query_with(sql, arguments).fetch(session.connection());
@@ -163,7 +232,12 @@ impl Job {
                 // Rows that are there already would otherwise keep the clock and the caller's cancel from being looked at.
                 consume_budget().await;
                 match page.take(&row.map_err(ExecuteError::from_sqlx)?) {
-                    Ok(true) => {}
+                    Ok(true) => {
+                        let covered = self.memory.cover(&mut reservation, page.budget.used(), most);
+                        if let Err(error) = stop.unless(covered).await.and_then(|covered| covered.map_err(Into::into)) {
+                            break End::Failed(error);
+                        }
+                    }
                     Ok(false) => break End::Cut,
                     Err(error) => break End::Failed(error),
                 }
@@ -190,8 +264,9 @@ impl Job {
             End::Cut => true,
             End::Failed(error) => return Err(error),
         };
+        reservation.settle(page.budget.used());
         let (json, row_count) = page.finish()?;
-        Ok(RowSet { json, row_count, columns, truncated, elapsed: self.started.elapsed() })
+        Ok(RowSet { json, row_count, columns, truncated, elapsed: self.started.elapsed(), memory: reservation })
     }
 }
 
@@ -226,8 +301,8 @@ impl Page {
             return Ok(false);
         }
         self.row.clear();
-        self.encoder.encode(row, &mut self.row)?;
-        if !self.budget.take(&self.row) {
+        let fits = self.encoder.encode(row, self.limits.page.bytes, &mut self.row)? && self.budget.take(&self.row);
+        if !fits {
             return match self.row_count {
                 0 => Err(ExecuteError::RowTooLarge { row: 1, limit: self.limits.page.bytes }),
                 _ => Ok(false),

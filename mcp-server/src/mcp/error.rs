@@ -13,13 +13,13 @@ use tracing::error;
 
 use crate::catalog::LoadError;
 use crate::databases::{AcquireError, ConnectError};
-use crate::executor::{Copies, DatabaseFault, ExecuteError};
+use crate::executor::{Copies, DatabaseFault, ExecuteError, MemoryFull};
 use crate::tools::{Stopped, ToolError};
 
 /// JSON-RPC code for a server that can't take a request now (the range -32000 to -32099 is the server's own).
 const UNAVAILABLE: i32 = -32000;
 
-/// Milliseconds after which a connection that had no room may have some.
+/// Milliseconds after which a connection or a log that had no room may have some.
 const BUSY_RETRY_MS: u64 = 1000;
 
 /// Longest text of a caller's that is sent back to them, in characters.
@@ -39,14 +39,28 @@ pub fn detail(error: &ToolError) -> ErrorDetail {
         ToolError::Arguments { message, suggestion } => {
             say(ErrorCode::ParameterError, message).suggest_if(suggestion.clone()).0
         }
+        ToolError::NotAudited(_) => busy(error, BUSY_RETRY_MS),
+        ToolError::TooOften(too_often) => {
+            // Rounded up: a call that comes just too early would be refused once more.
+            let retry_after_ms = too_often.retry_after.as_millis() + 1;
+            let detail = busy(error, retry_after_ms.try_into().unwrap_or(u64::MAX));
+            ErrorDetail { code: ErrorCode::RateLimited, ..detail }
+        }
         ToolError::UnknownDatabase { wanted, known } => unknown_database(wanted, known),
+        ToolError::SubjectRefused { .. } => {
+            say(ErrorCode::AccessDenied, error)
+                .suggest(
+                    "Leave pgmcp/subject out of _meta, or have may_act_for = true set for the key in the policy file.",
+                )
+                .0
+        }
         ToolError::Rejected(rejection) => rejected(rejection),
         ToolError::Catalog(error) => catalog(error),
         ToolError::Stopped(stopped @ Stopped::TimedOut { .. }) => {
             say(ErrorCode::QueryTimeout, stopped).suggest("Try again, or ask for more time with timeoutMs.").0
         }
         ToolError::Stopped(Stopped::Cancelled) => say(ErrorCode::QueryCancelled, error).0,
-        ToolError::Execute { error, sql, columns } => executed(error, sql, columns),
+        ToolError::Execute { error, sql, columns, is_restricted } => executed(error, sql, columns, *is_restricted),
     }
 }
 
@@ -150,9 +164,11 @@ fn busy(message: impl ToString, retry_after_ms: u64) -> ErrorDetail {
     say(ErrorCode::ServerBusy, message).suggest(format!("Try again in {retry_after_ms} ms.")).with(context)
 }
 
-fn executed(error: &ExecuteError, sql: &str, columns: &[String]) -> ErrorDetail {
+fn executed(error: &ExecuteError, sql: &str, columns: &[String], is_restricted: bool) -> ErrorDetail {
     match error {
-        ExecuteError::Busy { retry_after } => busy(error, retry_after.as_millis().try_into().unwrap_or(u64::MAX)),
+        ExecuteError::Busy { retry_after } | ExecuteError::MemoryFull(MemoryFull { retry_after }) => {
+            busy(error, retry_after.as_millis().try_into().unwrap_or(u64::MAX))
+        }
         ExecuteError::Acquire(error) => acquired(error),
         ExecuteError::Lost(cause) => {
             error!(error = %Chain(cause), "a statement's connection was lost");
@@ -172,6 +188,7 @@ fn executed(error: &ExecuteError, sql: &str, columns: &[String]) -> ErrorDetail 
         ExecuteError::UnknownParameterType => {
             say(ErrorCode::ParameterError, error).suggest("Write $1::text::its_type and send the value as a string.").0
         }
+        ExecuteError::Database(fault) if is_restricted => database_fault(&fault.without_values(sql), sql, columns),
         ExecuteError::Database(fault) => database_fault(fault, sql, columns),
         ExecuteError::TimedOut { .. } => {
             say(ErrorCode::QueryTimeout, error)
@@ -179,10 +196,18 @@ fn executed(error: &ExecuteError, sql: &str, columns: &[String]) -> ErrorDetail 
                 .0
         }
         ExecuteError::Cancelled => say(ErrorCode::QueryCancelled, error).0,
+        ExecuteError::OverLimit(_) => {
+            say(ErrorCode::CostLimitExceeded, error)
+                .suggest("Read less: add a WHERE on an indexed column, join on keys, or add a LIMIT.")
+                .0
+        }
         ExecuteError::RowTooLarge { .. } => {
             say(ErrorCode::ResultTooLarge, error)
                 .suggest("Select fewer columns, or cut long values with left(column, 1000).")
                 .0
+        }
+        ExecuteError::StaleCatalog => {
+            say(ErrorCode::ExecutionError, error).suggest("Name the columns that you need, or try again.").0
         }
         ExecuteError::NotUtf8 { column } => {
             say(ErrorCode::ExecutionError, error)

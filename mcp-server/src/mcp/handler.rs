@@ -13,15 +13,18 @@ use rmcp::model::{
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::{Map, Value};
-use shared_protocol::endpoint::meta;
+use shared_protocol::endpoint::{MAX_SUBJECT_CHARS, meta};
 use shared_protocol::names::{closest, did_you_mean, shortened};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::{error, push, resources, wire};
-use crate::executor::Copies;
+use crate::audit::{Audit, Entry};
+use crate::caller::Caller;
+use crate::executor::{Copies, Held};
+use crate::rate_limit::RateLimit;
 use crate::telemetry::metrics;
-use crate::tools::{Call, Registry, ToolContext, ToolDefinition, ToolOutput};
+use crate::tools::{Call, Registry, ToolContext, ToolDefinition, ToolError, ToolOutput};
 
 const INSTRUCTIONS: &str = "Read-only SQL on PostgreSQL. First read the resource postgres://{database}/catalog (resources/list \
 names it) to learn tables, columns, keys, comments and enum labels. Then write one SELECT with $1, $2 ... for its values and call \
@@ -48,6 +51,10 @@ pub struct Service {
     pub tools: Arc<ToolContext>,
     /// The tools there are.
     pub registry: Registry,
+    /// How often they may be called.
+    pub rate_limit: RateLimit,
+    /// Where each call is written down.
+    pub audit: Audit,
     /// Calls that one connection may have in flight.
     pub max_in_flight: usize,
 }
@@ -65,31 +72,82 @@ impl Session {
         Self { service, principal, gone }
     }
 
-    async fn call(&self, name: &str, arguments: Map<String, Value>, call: &Call) -> Result<CallToolResult, ErrorData> {
-        let Some(tool) = self.service.registry.tool(name) else {
-            return Err(unknown_tool(name, &self.service.registry));
+    /// Calls a tool; `held` keeps what its result has of the memory for results. Whatever comes of it stands in the audit log.
+    async fn call(
+        &self,
+        name: &str,
+        arguments: Map<String, Value>,
+        caller: Caller,
+        wishes: Result<Call, ErrorData>,
+        held: &Held,
+        traceparent: Option<&Value>,
+    ) -> Result<CallToolResult, ErrorData> {
+        let Service { tools, registry, rate_limit, audit, .. } = &self.service;
+        let entry = || Entry::new(&caller, name, &arguments, tools.database.name(), traceparent);
+        let line = audit.begin(entry).await;
+        let known = registry.tool(name).ok_or_else(|| unknown_tool(name, registry));
+        let (tool, call) = match (known, wishes) {
+            (Ok(tool), Ok(call)) => (tool, call),
+            (Err(fault), _) | (_, Err(fault)) => {
+                line.map(|line| line.finish("INVALID_PARAMS", 0, Vec::new())).unwrap_or_default();
+                return Err(fault);
+            }
         };
         let name = tool.definition().name;
         let started = Instant::now();
         let echoed = arguments.clone();
-        let outcome = tool.call(&self.service.tools, arguments, call).await;
+        let outcome = match (&line, self.may_act(&caller), rate_limit.take(&caller)) {
+            (Ok(_), Ok(()), Ok(())) => tool.call(tools, arguments, &call).await,
+            (Err(cannot), _, _) => Err((*cannot).into()),
+            (_, Err(refused), _) => Err(refused),
+            (_, _, Err(too_often)) => Err(too_often.into()),
+        };
         let took = started.elapsed();
         let (json, is_error, code, rows) = match outcome {
-            Ok(ToolOutput { json, rows }) => (json, false, "ok", rows),
+            Ok(ToolOutput { json, rows, memory }) => {
+                held.keep(memory);
+                (json, false, "ok", rows)
+            }
             Err(error) => {
                 let failure = error::failure(name, echoed, &error);
                 let json = serde_json::to_string(&failure).expect("plain data");
                 (json, true, failure.error.code.as_str(), 0)
             }
         };
+        if let Ok(line) = line {
+            let touched = call.touched.get().map(Vec::as_slice).unwrap_or_default();
+            let tables = touched.iter().map(|relation| format!("{}.{}", relation.schema, relation.name));
+            line.finish(code, rows, tables.collect());
+        }
         metrics::tool_call(name, code, took, rows);
         let duration_ms = took.as_secs_f64() * 1000.0;
         info!(tool = name, key = %self.principal.name, outcome = code, rows, duration_ms, "{name} answered {code}");
         Ok(wire::tool_result(json, is_error, call.copies))
     }
 
+    /// Who asks: the session's key, and whom it says it acts for.
+    fn caller(&self, meta: &RequestMetaObject) -> Result<Caller, ErrorData> {
+        let subject = match meta.0.0.get(meta::SUBJECT) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(subject)) if is_subject(subject) => Some(subject.clone()),
+            Some(_) => {
+                let accepted = format!("a text of 1 to {MAX_SUBJECT_CHARS} printable characters");
+                return Err(ErrorData::invalid_params(format!("_meta {:?} must be {accepted}", meta::SUBJECT), None));
+            }
+        };
+        Ok(Caller { subject, ..Caller::of_key(&self.principal.name) })
+    }
+
+    /// That a caller who acts for somebody may.
+    fn may_act(&self, caller: &Caller) -> Result<(), ToolError> {
+        match caller.subject.is_none() || self.service.tools.policies.may_act_for(&caller.key) {
+            true => Ok(()),
+            false => Err(ToolError::SubjectRefused { key: caller.key.clone() }),
+        }
+    }
+
     /// What the call's `_meta` asks for.
-    fn wishes(&self, meta: &RequestMetaObject, cancel: CancellationToken) -> Result<Call, ErrorData> {
+    fn wishes(&self, meta: &RequestMetaObject, caller: Caller, cancel: CancellationToken) -> Result<Call, ErrorData> {
         let limits = &self.service.tools.limits;
         let invalid =
             |key: &str, accepted: &str| ErrorData::invalid_params(format!("_meta {key:?} must be {accepted}"), None);
@@ -105,7 +163,7 @@ impl Session {
             Some(value) => value.as_bool().ok_or_else(|| invalid(meta::STRUCTURED_ONLY, "true or false"))?,
         };
         let copies = if structured_only { Copies::Structured } else { Copies::StructuredAndText };
-        Ok(Call { cancel, page_bytes, copies })
+        Ok(Call { caller, cancel, page_bytes, copies, touched: Arc::default() })
     }
 }
 
@@ -115,7 +173,8 @@ impl ServerHandler for Session {
             ServerCapabilities::builder().enable_tools().enable_tool_list_changed().enable_resources().build();
         let implementation = Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
         let mut info = ServerConfig::new(capabilities).with_server_info(implementation).with_instructions(INSTRUCTIONS);
-        info.meta = Some(MetaObject(push::identity(self.service.max_in_flight)));
+        let may_act_for = self.service.tools.policies.may_act_for(&self.principal.name);
+        info.meta = Some(MetaObject(push::identity(self.service.max_in_flight, may_act_for)));
         info
     }
 
@@ -133,7 +192,11 @@ impl ServerHandler for Session {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let cancel = context.ct.child_token();
-        let call = self.wishes(&context.meta, cancel.clone())?;
+        let caller = self.caller(&context.meta)?;
+        let wishes = self.wishes(&context.meta, caller.clone(), cancel.clone());
+        let traceparent = context.meta.0.0.get(meta::TRACEPARENT);
+        // Where the transport gave no place for it, it is given back with this call.
+        let held = context.extensions.get::<Held>().cloned().unwrap_or_default();
         let gone = async {
             self.gone.cancelled().await;
             cancel.cancel();
@@ -141,7 +204,7 @@ impl ServerHandler for Session {
             std::future::pending().await
         };
         tokio::select! {
-            result = self.call(&request.name, request.arguments.unwrap_or_default(), &call) => result.map(Into::into),
+            result = self.call(&request.name, request.arguments.unwrap_or_default(), caller, wishes, &held, traceparent) => result.map(Into::into),
             never = gone => never,
         }
     }
@@ -165,9 +228,11 @@ impl ServerHandler for Session {
     async fn read_resource(
         &self,
         request: ReadResourceRequestParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        resources::read(&self.service.tools, &request.uri).await.map(Into::into)
+        let caller = self.caller(&context.meta)?;
+        self.may_act(&caller).map_err(|error| error::fault_of(&error::detail(&error)))?;
+        resources::read(&self.service.tools, &caller, &request.uri).await.map(Into::into)
     }
 
     async fn on_custom_request(
@@ -187,6 +252,12 @@ impl ServerHandler for Session {
             None,
         ))
     }
+}
+
+/// Whether a text can stand for a person in logs and limits.
+fn is_subject(text: &str) -> bool {
+    let length = text.chars().count();
+    (1..=MAX_SUBJECT_CHARS).contains(&length) && !text.chars().any(char::is_control)
 }
 
 fn as_rmcp(tool: ToolDefinition) -> RmcpTool {

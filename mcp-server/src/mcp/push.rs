@@ -7,22 +7,23 @@ use shared_protocol::envelope::{RegistryPush, ToolDescription, method};
 use crate::tools::Registry;
 
 /// What the server says of itself in the push and in `initialize`.
-pub fn identity(max_in_flight: usize) -> Map<String, Value> {
+pub fn identity(max_in_flight: usize, may_act_for: bool) -> Map<String, Value> {
     let mut identity = Map::new();
     identity.insert(meta::SERVER.to_owned(), json!(env!("CARGO_PKG_NAME")));
     identity.insert(meta::VERSION.to_owned(), json!(env!("CARGO_PKG_VERSION")));
     identity.insert(meta::MAX_IN_FLIGHT.to_owned(), json!(max_in_flight));
+    identity.insert(meta::MAY_ACT_FOR.to_owned(), json!(may_act_for));
     identity
 }
 
 /// The push as one line of JSON: a standard `notifications/tools/list_changed` with the registry in its parameters, which
 /// clients that expect no parameters pass over.
-pub fn message(registry: &Registry, max_in_flight: usize) -> String {
+pub fn message(registry: &Registry, max_in_flight: usize, may_act_for: bool) -> String {
     let tools = registry.definitions().map(|tool| ToolDescription {
         name: tool.name.to_owned(),
         description: Some(tool.description.to_owned()),
         input_schema: Value::Object((*tool.input_schema).clone()),
     });
-    let params = RegistryPush { tools: tools.collect(), meta: identity(max_in_flight) };
+    let params = RegistryPush { tools: tools.collect(), meta: identity(max_in_flight, may_act_for) };
     json!({ "jsonrpc": "2.0", "method": method::TOOLS_LIST_CHANGED, "params": params }).to_string()
 }

@@ -8,6 +8,7 @@ use shared_protocol::envelope::fault;
 use shared_protocol::names::{closest, did_you_mean, shortened};
 
 use super::error;
+use crate::caller::Caller;
 use crate::catalog::page;
 use crate::tools::ToolContext;
 
@@ -34,7 +35,7 @@ pub(super) fn templates() -> Vec<ResourceTemplate> {
 }
 
 /// The resource at `uri`.
-pub(super) async fn read(context: &ToolContext, uri: &str) -> Result<ReadResourceResult, ErrorData> {
+pub(super) async fn read(context: &ToolContext, caller: &Caller, uri: &str) -> Result<ReadResourceResult, ErrorData> {
     let (database, cursor) = catalog_address(uri).ok_or_else(|| {
         not_found(
             uri,
@@ -46,10 +47,9 @@ pub(super) async fn read(context: &ToolContext, uri: &str) -> Result<ReadResourc
         let question = did_you_mean(&near).unwrap_or_else(|| format!("There is {}.", context.database.name()));
         return Err(not_found(uri, format!("There is no database {:?}. {question}", shortened(database))));
     }
-    let snapshot =
-        context.catalogs.current().await.map_err(|failure| error::fault_of(&error::detail(&failure.into())))?;
+    let (_, visible) = context.visible(caller).await.map_err(|failure| error::fault_of(&error::detail(&failure)))?;
     let bytes = DEFAULT_PAGE_BYTES - ENVELOPE_BYTES;
-    let text = page(&snapshot, cursor, bytes).map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
+    let text = page(&visible, cursor, bytes).map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
     Ok(ReadResourceResult::new(vec![ResourceContents::text(text, uri).with_mime_type(JSON)]))
 }
 

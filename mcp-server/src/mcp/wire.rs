@@ -44,6 +44,8 @@ fn spliced(mut result: CallToolResult, id: &RequestId) -> String {
         }
     };
     let rest = serde_json::to_string(&result).expect("rmcp's results are plain data");
+    // Its text, which stands in `rest` now, may be big.
+    drop(result);
     let rest = rest.strip_prefix('{').expect("a result is an object");
     let comma = if rest == "}" { "" } else { "," };
     let id = serde_json::to_string(id).expect("an id is a number or a string");

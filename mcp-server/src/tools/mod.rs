@@ -5,21 +5,25 @@ mod definition;
 mod registry;
 pub mod run_sql;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
-use sql_guard::{Guard, Rejection};
+use sql_guard::{Guard, Rejection, RelationName};
 use tokio_util::sync::CancellationToken;
 
 pub use definition::ToolDefinition;
 pub use registry::Registry;
 
-use crate::catalog::{Catalogs, LoadError};
+use crate::audit::CannotAudit;
+use crate::caller::Caller;
+use crate::catalog::{Catalogs, LoadError, Snapshot, Visible};
 use crate::config::LimitsConfig;
 use crate::databases::Database;
-use crate::executor::{Copies, ExecuteError, Executor};
+use crate::executor::{Copies, ExecuteError, Executor, Reservation};
+use crate::policy::{Policies, Rules};
+use crate::rate_limit::TooOften;
 
 /// A tool: described once, called often.
 #[async_trait]
@@ -50,6 +54,8 @@ pub struct ToolContext {
     pub executor: Executor,
     /// What judges them.
     pub guard: Guard,
+    /// What each caller may see and take.
+    pub policies: Policies,
     /// What a call may take.
     pub limits: LimitsConfig,
 }
@@ -71,12 +77,16 @@ pub enum Stopped {
 /// What one call wants besides its arguments.
 #[derive(Debug, Clone)]
 pub struct Call {
+    /// Who calls.
+    pub caller: Caller,
     /// Fires when nobody waits for the answer any more.
     pub cancel: CancellationToken,
     /// Most bytes of the whole message.
     pub page_bytes: usize,
     /// Whether a copy as text goes with the structured content.
     pub copies: Copies,
+    /// The relations that its statement reads, once that is known; for the audit log.
+    pub touched: Arc<OnceLock<Vec<RelationName>>>,
 }
 
 /// What a tool gives back.
@@ -86,6 +96,8 @@ pub struct ToolOutput {
     pub json: String,
     /// Rows in it, for metrics.
     pub rows: u64,
+    /// What it has of the memory for results; to be kept until it has left.
+    pub memory: Reservation,
 }
 
 /// Why a tool gave nothing back.
@@ -99,6 +111,12 @@ pub enum ToolError {
         /// What would be right.
         suggestion: Option<String>,
     },
+    /// There is no place in the audit log for it.
+    #[error(transparent)]
+    NotAudited(#[from] CannotAudit),
+    /// The caller makes too many calls.
+    #[error(transparent)]
+    TooOften(#[from] TooOften),
     /// No such database.
     #[error("there is no database {wanted:?}")]
     UnknownDatabase {
@@ -106,6 +124,12 @@ pub enum ToolError {
         wanted: String,
         /// What there is.
         known: Vec<String>,
+    },
+    /// The key may not act for others, and the call says that it does.
+    #[error("the key {key} may not act for others")]
+    SubjectRefused {
+        /// Name of the key.
+        key: String,
     },
     /// The guard refused the statement.
     #[error(transparent)]
@@ -126,6 +150,8 @@ pub enum ToolError {
         sql: String,
         /// Columns of the tables that it reads, to find the closest names.
         columns: Vec<String>,
+        /// Whether policy hides anything from the caller.
+        is_restricted: bool,
     },
 }
 
@@ -144,6 +170,25 @@ impl Call {
 }
 
 impl ToolContext {
+    /// The rules for a caller on a database, and what of its catalog they leave.
+    ///
+    /// # Errors
+    /// [`ToolError::Catalog`] where there is no catalog; [`ToolError::Rejected`] where the guard is too busy to judge it.
+    pub async fn visible(&self, caller: &Caller) -> Result<(Arc<Rules>, Arc<Visible>), ToolError> {
+        let rules = self.policies.rules(self.database.name(), caller);
+        let snapshot = self.catalogs.current().await?;
+        Ok((Arc::clone(&rules), self.visible_in(&snapshot, &rules).await?))
+    }
+
+    /// What of a catalog the rules leave.
+    ///
+    /// # Errors
+    /// [`ToolError::Rejected`] where the guard is too busy to judge it.
+    pub async fn visible_in(&self, snapshot: &Arc<Snapshot>, rules: &Rules) -> Result<Arc<Visible>, ToolError> {
+        let visible = self.catalogs.visible(snapshot, rules).await;
+        visible.map_err(|rejection| ToolError::Rejected(Rejection::clone(&rejection)))
+    }
+
     /// The database that a call means.
     ///
     /// # Errors

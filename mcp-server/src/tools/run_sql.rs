@@ -1,7 +1,7 @@
 //! `run_sql`: one read-only statement with bound parameters.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -13,8 +13,10 @@ use sql_guard::{CheckedQuery, Rejection};
 use super::arguments::parse;
 use super::definition::{input_schema, output_schema};
 use super::{Call, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput};
-use crate::catalog::Snapshot;
-use crate::executor::{PageLimit, RowSet, RunLimits};
+use crate::caller::Caller;
+use crate::catalog::Visible;
+use crate::executor::{CostLimits, ExecuteError, PageLimit, RowSet, Run, RunLimits};
+use crate::policy::Rules;
 
 /// The tool.
 #[derive(Debug)]
@@ -47,26 +49,44 @@ impl Tool for RunSql {
         call: &Call,
     ) -> Result<ToolOutput, ToolError> {
         let input: RunSqlInput = parse(arguments)?;
-        let limits = limits(context, &input, call)?;
         let database = context.database(input.database.as_deref())?;
-        let (query, snapshot) = call.within(limits.timeout, checked(context, &input.query)).await??;
-        if query.placeholders() != input.params.len() {
-            return Err(wrong_count(query.placeholders(), input.params.len()));
-        }
-        let relations = query.relations().to_vec();
-        let types = Arc::clone(&snapshot);
-        let rows = context.executor.run(database, query, input.params, limits, types, &call.cancel).await;
-        let rows = rows.map_err(|error| ToolError::Execute {
-            error,
-            columns: snapshot.columns_of(&relations).map(str::to_owned).collect(),
-            sql: input.query,
-        })?;
-        Ok(ToolOutput { rows: rows.row_count, json: to_json(rows) })
+        let rules = context.policies.rules(database.name(), &call.caller);
+        let limits = limits(context, &rules, &input, call)?;
+        let (query, visible) = call.within(limits.timeout, checked(context, &rules, &input.query)).await??;
+        let caller = Caller { max_concurrent: rules.limits.max_concurrent_queries, ..call.caller.clone() };
+        let run = async |query: CheckedQuery, visible: &Visible| {
+            // Set once: a second judgement of the statement is of the same relations.
+            let _ = call.touched.set(query.relations().to_vec());
+            if query.placeholders() != input.params.len() {
+                return Err(wrong_count(query.placeholders(), input.params.len()));
+            }
+            let relations = query.relations().to_vec();
+            let types = Arc::clone(visible.snapshot());
+            let run = Run { query, params: input.params.clone(), settings: rules.limits.session.clone(), limits };
+            let rows = context.executor.run(&caller, database, run, types, &call.cancel).await;
+            rows.map_err(|error| ToolError::Execute {
+                error,
+                columns: relations.iter().flat_map(|name| visible.columns_of(&name.schema, &name.name)).collect(),
+                is_restricted: visible.access().restricts(),
+                sql: input.query.clone(),
+            })
+        };
+        let mut rows = match run(query, &visible).await {
+            Err(ToolError::Execute { error: ExecuteError::StaleCatalog, .. }) => {
+                let newer = context.catalogs.read_after(Instant::now()).await?;
+                let visible = context.visible_in(&newer, &rules).await?;
+                let query = context.guard.check(&input.query, visible.access()).await?;
+                run(query, &visible).await?
+            }
+            rows => rows?,
+        };
+        let memory = std::mem::take(&mut rows.memory);
+        Ok(ToolOutput { rows: rows.row_count, json: to_json(rows), memory })
     }
 }
 
-/// What the call may take: its own wishes, within the server's bounds.
-fn limits(context: &ToolContext, input: &RunSqlInput, call: &Call) -> Result<RunLimits, ToolError> {
+/// What the call may take: its own wishes, within the policy's bounds and the server's.
+fn limits(context: &ToolContext, rules: &Rules, input: &RunSqlInput, call: &Call) -> Result<RunLimits, ToolError> {
     for (name, value) in [("maxRows", Some(input.max_rows)), ("timeoutMs", input.timeout_ms)] {
         if value == Some(0) {
             return Err(ToolError::Arguments {
@@ -77,17 +97,25 @@ fn limits(context: &ToolContext, input: &RunSqlInput, call: &Call) -> Result<Run
     }
     let timeout = input.timeout_ms.map_or(context.limits.statement_timeout, Duration::from_millis);
     Ok(RunLimits {
-        max_rows: input.max_rows.min(context.limits.max_rows),
+        max_rows: input.max_rows.min(context.limits.max_rows).min(rules.limits.max_rows.unwrap_or(u64::MAX)),
         page: PageLimit { bytes: call.page_bytes, copies: call.copies },
-        timeout: timeout.min(context.limits.max_statement_timeout),
+        timeout: timeout
+            .min(context.limits.max_statement_timeout)
+            .min(rules.limits.statement_timeout.unwrap_or(Duration::MAX)),
+        cost: CostLimits {
+            max_cost: rules.limits.max_cost,
+            max_estimated_rows: rules.limits.max_estimated_rows,
+            deny_seq_scan_over_rows: rules.limits.deny_seq_scan_over_rows,
+        },
     })
 }
 
 /// The statement, judged against the catalog; against a fresh one where it names a relation that the old one lacks.
-async fn checked(context: &ToolContext, text: &str) -> Result<(CheckedQuery, Arc<Snapshot>), ToolError> {
+async fn checked(context: &ToolContext, rules: &Rules, text: &str) -> Result<(CheckedQuery, Arc<Visible>), ToolError> {
     let snapshot = context.catalogs.current().await?;
-    let rejection: Rejection = match context.guard.check(text, Arc::<Snapshot>::clone(&snapshot)).await {
-        Ok(query) => return Ok((query, snapshot)),
+    let visible = context.visible_in(&snapshot, rules).await?;
+    let rejection: Rejection = match context.guard.check(text, visible.access()).await {
+        Ok(query) => return Ok((query, visible)),
         Err(rejection) => rejection,
     };
     if rejection.code != ErrorCode::TableNotFound {
@@ -97,8 +125,9 @@ async fn checked(context: &ToolContext, text: &str) -> Result<(CheckedQuery, Arc
     if Arc::ptr_eq(&newer, &snapshot) {
         return Err(rejection.into());
     }
-    let query = context.guard.check(text, Arc::<Snapshot>::clone(&newer)).await?;
-    Ok((query, newer))
+    let visible = context.visible_in(&newer, rules).await?;
+    let query = context.guard.check(text, visible.access()).await?;
+    Ok((query, visible))
 }
 
 fn wrong_count(expected: usize, given: usize) -> ToolError {
@@ -129,21 +158,28 @@ fn to_json(rows: RowSet) -> String {
     };
     let rest = serde_json::to_string(&rest).expect("plain data");
     let rest = rest.strip_prefix('{').expect("a struct is an object");
-    format!("{{\"rows\":{},{rest}", rows.json)
+    // In place: a big result must not stand in memory twice.
+    let mut json = rows.json;
+    json.insert_str(0, "{\"rows\":");
+    json.push(',');
+    json.push_str(rest);
+    json
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::executor::Reservation;
 
     #[test]
     fn the_text_it_writes_is_its_output_type() {
         let rows = RowSet {
             json: r#"[{"a":1.10}]"#.to_owned(),
             row_count: 1,
-            columns: vec![ResultColumn { name: "a".to_owned(), r#type: "numeric".to_owned() }],
+            columns: vec![ResultColumn { name: "a".to_owned(), r#type: "numeric".to_owned(), masked: false }],
             truncated: false,
             elapsed: Duration::from_micros(1500),
+            memory: Reservation::default(),
         };
         let text = to_json(rows);
         let output: RunSqlOutput = serde_json::from_str(&text).unwrap();

@@ -19,8 +19,6 @@ pub struct Gate {
     pub authenticator: Authenticator,
     /// From where, and how much.
     pub config: Arc<ListenerConfig>,
-    /// Most bytes of one answer.
-    pub max_result_bytes: usize,
     /// Places for connections.
     pub places: Arc<Semaphore>,
     /// The connections' tasks.

@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use daemon::keys::Unknown;
-use http::header::{ALLOW, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONNECTION, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::json;
 use shared_protocol::endpoint::{API_KEY_HEADER, MCP_PATH};
@@ -36,7 +36,7 @@ pub fn router(gate: Gate, admin: Admin) -> Router {
 }
 
 async fn mcp(State(gate): State<Gate>, request: Request) -> Response {
-    match admit(gate, request) {
+    match admit(gate, request).await {
         Ok(response) => response,
         Err(refusal) => {
             metrics::handshake_refused(refusal.reason());
@@ -46,10 +46,12 @@ async fn mcp(State(gate): State<Gate>, request: Request) -> Response {
 }
 
 /// Lets a client in, or says why not; everything is checked before the upgrade.
-fn admit(gate: Gate, request: Request) -> Result<Response, Refusal> {
+async fn admit(gate: Gate, request: Request) -> Result<Response, Refusal> {
     check_host(request.headers(), gate.config.allowed_hosts.as_deref())?;
     check_origin(request.headers(), &gate.config.allowed_origins)?;
-    let principal = gate.authenticator.authenticate(request.headers()).map_err(Refusal::Key)?;
+    let (parts, body) = request.into_parts();
+    let principal = gate.authenticator.admit(&parts.headers, &parts.extensions).await.map_err(Refusal::Key)?;
+    let request = Request::from_parts(parts, body);
     if request.method() != Method::GET {
         return Err(Refusal::Method);
     }
@@ -118,6 +120,9 @@ impl Refusal {
                 "this Origin may not connect".to_owned(),
                 "Add the origin to WS_ALLOWED_ORIGINS.",
             ),
+            Self::Key(unknown @ Unknown::Flooded) => {
+                (StatusCode::TOO_MANY_REQUESTS, unknown.to_string(), "Try again in a few seconds, with the right key.")
+            }
             Self::Key(unknown) => (
                 StatusCode::UNAUTHORIZED,
                 unknown.to_string(),
@@ -150,10 +155,13 @@ impl IntoResponse for Refusal {
         let (status, message, suggestion) = self.parts();
         let mut response =
             (status, axum::Json(json!({ "error": { "message": message, "suggestion": suggestion } }))).into_response();
+        if matches!(self, Self::Key(Unknown::Flooded)) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         let header = match self {
+            Self::Key(Unknown::Flooded) | Self::Full => Some((RETRY_AFTER, "5")),
             Self::Key(_) => Some((WWW_AUTHENTICATE, "Bearer realm=\"mcp\"")),
             Self::Method => Some((ALLOW, "GET")),
-            Self::Full => Some((RETRY_AFTER, "5")),
             Self::Handshake(handshake::Invalid::NoUpgrade) => Some((http::header::UPGRADE, "websocket")),
             _ => None,
         };

@@ -11,7 +11,8 @@ use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use rmcp::model::{
-    ClientJsonRpcMessage, ClientNotification, ClientRequest, JsonRpcMessage, RequestId, ServerJsonRpcMessage,
+    ClientJsonRpcMessage, ClientNotification, ClientRequest, GetExtensions, JsonRpcMessage, RequestId,
+    ServerJsonRpcMessage,
 };
 use rmcp::service::{RoleServer, serve_server_with_ct};
 use rmcp::transport::Transport;
@@ -19,9 +20,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::CapacityError;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data as OpData, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
+use tokio_tungstenite::tungstenite::{Bytes, Error as SocketError, Message};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -48,6 +50,13 @@ const WRITE_LIMIT: Duration = Duration::from_secs(3);
 /// Bytes a second that even a slow client takes.
 const SLOWEST_RATE: usize = 256 * 1024;
 
+/// Bytes of a message that go into one frame. tungstenite copies a frame whole into a buffer that never shrinks, and moves what is
+/// left of it with each write.
+const FRAME_BYTES: usize = 128 * 1024;
+
+/// Most bytes that may stand in that buffer; a write waits long before.
+const WRITE_BUFFER: usize = 8 * FRAME_BYTES;
+
 /// Messages that may wait to be written.
 const OUTBOX: usize = 32;
 
@@ -62,7 +71,7 @@ pub(super) async fn serve(upgrade: Upgrade, gate: Gate, principal: Principal) {
     let config = WebSocketConfig::default()
         .max_message_size(Some(gate.config.max_message_bytes))
         .max_frame_size(Some(gate.config.max_message_bytes))
-        .max_write_buffer_size(2 * gate.max_result_bytes + (1 << 20));
+        .max_write_buffer_size(WRITE_BUFFER);
     let socket = WebSocketStream::from_raw_socket(TokioIo::new(socket), Role::Server, Some(config)).await;
     let (sink, stream) = socket.split();
     let (outbox, messages) = mpsc::channel(OUTBOX);
@@ -73,7 +82,8 @@ pub(super) async fn serve(upgrade: Upgrade, gate: Gate, principal: Principal) {
     metrics::client_connections(1.0);
     info!(key = %principal.name, "client {} connected", principal.name);
     if gate.config.push_registry {
-        let text = push::message(&gate.service.registry, gate.service.max_in_flight);
+        let may_act_for = gate.service.tools.policies.may_act_for(&principal.name);
+        let text = push::message(&gate.service.registry, gate.service.max_in_flight, may_act_for);
         // The writer is just starting and its queue is empty, so this can't fail.
         let _ = outbox.send(Outgoing { text, flushed: None }).await;
     }
@@ -147,7 +157,7 @@ async fn write(
             () = gone.cancelled() => break,
         };
         let share = Duration::from_secs((message.len() / SLOWEST_RATE) as u64);
-        match tokio::time::timeout(WRITE_LIMIT + share, sink.send(message)).await {
+        match tokio::time::timeout(WRITE_LIMIT + share, send(&mut sink, message)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 debug!(%error, "a message could not be written");
@@ -168,6 +178,25 @@ async fn write(
         let _ = sink.close().await;
     };
     let _ = tokio::time::timeout(Duration::from_secs(1), goodbye).await;
+}
+
+/// Sends a message, a long text in several frames, and waits until all of it is with the system.
+async fn send(sink: &mut SplitSink<Socket, Message>, message: Message) -> Result<(), SocketError> {
+    let text = match message {
+        Message::Text(text) if text.len() > FRAME_BYTES => text,
+        message => return sink.send(message).await,
+    };
+    let bytes = Bytes::from(text.clone());
+    let mut start = 0;
+    while start < text.len() {
+        // Some clients look at each frame's text by itself.
+        let end = text.floor_char_boundary(start + FRAME_BYTES);
+        let kind = if start == 0 { OpData::Text } else { OpData::Continue };
+        let frame = Frame::message(bytes.slice(start..end), OpCode::Data(kind), end == text.len());
+        sink.feed(Message::Frame(frame)).await?;
+        start = end;
+    }
+    sink.flush().await
 }
 
 /// The connection is closed.
@@ -203,6 +232,9 @@ impl Transport<RoleServer> for WebSocketTransport {
             JsonRpcMessage::Error(error) => error.id.clone(),
             _ => None,
         };
+        if let Some(id) = &answered {
+            in_flight.answered(id);
+        }
         async move {
             let (told, flushed) = oneshot::channel();
             let outgoing = Outgoing { text: wire::to_text(message), flushed: Some(told) };
@@ -275,8 +307,11 @@ impl WebSocketTransport {
     }
 
     fn next_waiting(&mut self) -> Option<ClientJsonRpcMessage> {
-        let JsonRpcMessage::Request(request) = self.waiting.front()? else { return self.waiting.pop_front() };
-        if self.in_flight.admit(&request.id) { self.waiting.pop_front() } else { None }
+        if let JsonRpcMessage::Request(request) = self.waiting.front_mut()? {
+            let held = self.in_flight.admit(&request.id)?;
+            request.request.extensions_mut().insert(held);
+        }
+        self.waiting.pop_front()
     }
 
     fn take(&mut self, frame: Option<Result<Message, SocketError>>) -> Taken {
@@ -306,8 +341,8 @@ impl WebSocketTransport {
     }
 
     /// Lets a message through, now or when a place is free.
-    fn admit(&mut self, message: ClientJsonRpcMessage) -> Taken {
-        match &message {
+    fn admit(&mut self, mut message: ClientJsonRpcMessage) -> Taken {
+        match &mut message {
             JsonRpcMessage::Request(request) => {
                 self.is_open = true;
                 let id = request.id.clone();
@@ -317,7 +352,10 @@ impl WebSocketTransport {
                 if self.draining.is_cancelled() {
                     return self.refuse(&id, &request.request, "the server is shutting down");
                 }
-                if self.waiting.is_empty() && self.in_flight.admit(&id) {
+                if self.waiting.is_empty()
+                    && let Some(held) = self.in_flight.admit(&id)
+                {
+                    request.request.extensions_mut().insert(held);
                     return Taken::Message(Box::new(message));
                 }
                 if self.waiting.len() == MAX_WAITING {
@@ -342,7 +380,7 @@ impl WebSocketTransport {
     /// A cancelled call gets no answer, so its place is given back here; one that only waited is forgotten.
     fn cancel(&mut self, id: &RequestId) {
         self.waiting.retain(|waiting| !is_request(waiting, id));
-        self.in_flight.release(id);
+        self.in_flight.cancel(id);
     }
 
     fn waits(&self, id: &RequestId) -> bool {

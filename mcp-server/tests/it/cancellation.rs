@@ -1,6 +1,6 @@
 //! A statement that nobody waits for is cancelled on PostgreSQL, seen in pg_stat_activity.
 
-use harness::shared_postgres;
+use harness::{McpServer, PgBouncer, SHOP, ServerOptions, shared_postgres};
 use serde_json::json;
 
 use crate::client::{Client, until};
@@ -28,22 +28,28 @@ async fn start(client: &mut Client, marker: &str) -> i64 {
 
 #[tokio::test]
 async fn a_cancelled_call_ends_its_statement() {
-    let server = shop_server().await;
-    let mut client = Client::open(&server).await;
-    let id = start(&mut client, "cancelled_by_client").await;
+    check_cancelled_call(&shop_server().await, "cancelled_by_client").await;
+}
+
+async fn check_cancelled_call(server: &McpServer, marker: &str) {
+    let mut client = Client::open(server).await;
+    let id = start(&mut client, marker).await;
     let cancelled = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": id, "reason": "test" } });
     client.send(&cancelled.to_string()).await;
-    until("the statement ends", async || !runs("cancelled_by_client").await).await;
+    until("the statement ends", async || !runs(marker).await).await;
     assert_eq!(client.rows("SELECT 1 AS one", json!([])).await.row_count, 1);
 }
 
 #[tokio::test]
 async fn a_client_that_goes_away_ends_its_statements() {
-    let server = shop_server().await;
-    let mut client = Client::open(&server).await;
-    start(&mut client, "client_went_away").await;
+    check_lost_client(&shop_server().await, "client_went_away").await;
+}
+
+async fn check_lost_client(server: &McpServer, marker: &str) {
+    let mut client = Client::open(server).await;
+    start(&mut client, marker).await;
     drop(client);
-    until("the statement ends", async || !runs("client_went_away").await).await;
+    until("the statement ends", async || !runs(marker).await).await;
 }
 
 #[tokio::test]
@@ -103,4 +109,40 @@ async fn a_cancel_while_a_cap_is_cutting_blocks_nobody() {
     assert_eq!(rows.row_count, 1);
     let (content, is_error) = client.run(arguments).await;
     assert!(!is_error, "{content}");
+}
+
+/// What makes its calls end early by bytes, too, with one connection for all of them.
+const NARROW: [(&str, &str); 2] = [("POOL_SIZE", "1"), ("MAX_PAGE_BYTES", "2048")];
+
+#[tokio::test]
+async fn whatever_ends_a_call_early_ends_its_statement() {
+    check_early_ends(&crate::shop_server_with(&NARROW).await, "ended").await;
+}
+
+async fn check_early_ends(server: &McpServer, marker: &str) {
+    let mut client = Client::open(server).await;
+    let rows = format!("SELECT a.id AS {marker} FROM order_items a, order_items b, order_items c");
+    for (arguments, fails) in [
+        (json!({ "query": endless(marker), "timeoutMs": 300 }), true),
+        (json!({ "query": rows, "maxRows": 2 }), false),
+        (json!({ "query": rows }), false),
+    ] {
+        let (content, is_error) = client.run(arguments).await;
+        assert_eq!(is_error, fails, "{content}");
+        // The answer comes when the statement has ended, not before.
+        assert!(!runs(marker).await, "{content}");
+        assert_eq!(client.rows("SELECT 1 AS one", json!([])).await.row_count, 1);
+    }
+}
+
+#[tokio::test]
+async fn through_a_pooler_the_same_ends_end_the_statement() {
+    let url = shared_postgres().await.reader_url(SHOP);
+    let Some(pgbouncer) = PgBouncer::start(&url, 3).await.unwrap() else { return };
+    let options = ServerOptions::new(pgbouncer.url()).with_env("POSTGRES_MODE", "pooler");
+    let options = NARROW.iter().fold(options, |options, (name, value)| options.with_env(name, *value));
+    let server = McpServer::start(options).await.unwrap();
+    check_cancelled_call(&server, "pooled_and_cancelled").await;
+    check_lost_client(&server, "pooled_and_lost").await;
+    check_early_ends(&server, "pooled_and_ended").await;
 }

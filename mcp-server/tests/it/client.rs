@@ -41,6 +41,20 @@ impl Client {
         client
     }
 
+    /// A connection with another key that the server knows, and the session opened.
+    pub(crate) async fn open_with_key(server: &McpServer, key: &str) -> Self {
+        let mut client = Self::connect_with_key(server, key).await;
+        client.receive().await;
+        client.initialize("2025-11-25").await;
+        client
+    }
+
+    /// A connection with another key that the server knows, nothing received yet.
+    pub(crate) async fn connect_with_key(server: &McpServer, key: &str) -> Self {
+        let (socket, _) = handshake(&server.ws_url(), &[("x-api-key", key)]).await.unwrap();
+        Self { socket, next_id: 1 }
+    }
+
     /// A connection with the server's key, nothing received yet.
     pub(crate) async fn connect(server: &McpServer) -> Self {
         let (socket, _) = handshake(&server.ws_url(), &[("x-api-key", server.api_key())]).await.unwrap();

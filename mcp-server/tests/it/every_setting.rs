@@ -2,7 +2,7 @@
 
 use futures_util::{StreamExt, stream};
 use harness::process::Process;
-use harness::{McpServer, SHOP, ServerOptions, Until, free_port, shared_postgres};
+use harness::{McpServer, PgBouncer, SHOP, ServerOptions, Until, free_port, shared_postgres};
 use mcp_server::config::VARIABLES;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -31,6 +31,7 @@ async fn effect_of(variable: &str) {
         name @ "POSTGRES_PASSWORD" => only_the_right_one_reaches_the_database(name, "wrong").await,
         name @ "POSTGRES_SSLMODE" => only_the_right_one_reaches_the_database(name, "require").await,
         "POSTGRES_SSLROOTCERT" => the_authority_is_read_from_its_file().await,
+        "POSTGRES_MODE" => only_the_right_mode_gets_through_a_pooler().await,
         "POOL_SIZE" | "POOL_TIMEOUT_MS" => calls_wait_for_a_connection_only_so_long().await,
         "STATEMENT_TIMEOUT_MS" => statements_have_their_time(json!({ "query": ENDLESS })).await,
         "MAX_STATEMENT_TIMEOUT_MS" => {
@@ -39,6 +40,7 @@ async fn effect_of(variable: &str) {
         "MAX_ROWS" => rows_are_capped().await,
         "MAX_PAGE_BYTES" => pages_are_capped().await,
         "MAX_RESULT_BYTES" => results_are_capped().await,
+        "MAX_TOTAL_RESULT_BYTES" => all_results_together_are_capped().await,
         "CATALOG_TTL_S" => a_catalog_ages().await,
         "TIMEZONE" => times_are_shown_in_their_zone().await,
         "WS_HOST" => it_listens_where_it_is_told().await,
@@ -47,11 +49,16 @@ async fn effect_of(variable: &str) {
         "WS_PUSH_REGISTRY" => the_push_can_be_switched_off().await,
         "WS_ALLOWED_ORIGINS" => listed_origins_come_in().await,
         "WS_ALLOWED_HOSTS" => other_hosts_stay_out().await,
+        "TRUSTED_PROXIES" => proxies_are_believed().await,
         "METRICS_PUBLIC" => metrics_are_for_all().await,
         "ALLOW_PRIVILEGED_ROLE" => a_superuser_is_served().await,
         "MAX_CONCURRENT_QUERIES" => statements_wait_for_their_turn().await,
+        "RATE_LIMIT_PER_MINUTE" => calls_are_counted_by_the_minute().await,
         "MAX_CONNECTIONS" => connections_are_counted().await,
         "MAX_MESSAGE_BYTES" => messages_are_measured().await,
+        "POLICY_FILE" => a_policy_is_read().await,
+        "AUDIT_LOG" => assert!(audited(&[]).await.contains("SELECT $1")),
+        "AUDIT_VALUES" => assert!(audited(&[("AUDIT_VALUES", "true")]).await.contains("SELECT 12345")),
         "SHUTDOWN_GRACE_MS" => the_grace_ends().await,
         "LOG_FORMAT" => the_log_is_for_people().await,
         "LOG_LEVEL" => the_log_tells_less().await,
@@ -135,6 +142,15 @@ async fn the_authority_is_read_from_its_file() {
     assert!(said.contains("POSTGRES_SSLROOTCERT is \"/no/such/authority.pem\""), "{said}");
 }
 
+async fn only_the_right_mode_gets_through_a_pooler() {
+    let url = shared_postgres().await.reader_url(SHOP);
+    let Some(pgbouncer) = PgBouncer::start(&url, 2).await.unwrap() else { return };
+    for (mode, expected) in [("pooler", 200), ("direct", 503)] {
+        let options = ServerOptions::new(pgbouncer.url()).with_env("POSTGRES_MODE", mode).until(Until::Listening);
+        assert_eq!(status(&McpServer::start(options).await.unwrap(), "/ready").await, expected, "{mode}");
+    }
+}
+
 async fn calls_wait_for_a_connection_only_so_long() {
     let server = shop_server_with(&[("POOL_SIZE", "1"), ("POOL_TIMEOUT_MS", "2500")]).await;
     let _busy = busy(&server).await;
@@ -162,6 +178,26 @@ async fn pages_are_capped() {
 async fn results_are_capped() {
     let server = shop_server_with(&[("MAX_PAGE_BYTES", "2048"), ("MAX_RESULT_BYTES", "2048")]).await;
     assert_eq!(code_of(&server, json!({ "query": "SELECT repeat('x', 5000)" })).await, "RESULT_TOO_LARGE");
+}
+
+async fn all_results_together_are_capped() {
+    let settings =
+        [("MAX_TOTAL_RESULT_BYTES", "4194304"), ("MAX_RESULT_BYTES", "2097152"), ("POOL_TIMEOUT_MS", "1000")];
+    let server = shop_server_with(&settings).await;
+    let big = json!({ "query": "SELECT repeat('x', 1900000)" });
+    let params = json!({ "name": "run_sql", "arguments": big, "_meta": { "pgmcp/maxPageBytes": 2_097_152, "pgmcp/structuredOnly": true } });
+    let mut reading = Client::open(&server).await;
+    let mut silent = Vec::new();
+    // A busy machine may also be slow to connect to the database.
+    while reading.request("tools/call", params.clone()).await["result"]["structuredContent"]["error"]["code"]
+        != "SERVER_BUSY"
+    {
+        let mut client = Client::open(&server).await;
+        for _ in 0..8 {
+            client.start("tools/call", params.clone()).await;
+        }
+        silent.push(client);
+    }
 }
 
 async fn a_catalog_ages() {
@@ -223,6 +259,20 @@ async fn other_hosts_stay_out() {
     assert!(handshake(&server.ws_url(), &[("x-api-key", server.api_key())]).await.is_err());
 }
 
+async fn proxies_are_believed() {
+    // Each from an address of its own, if the proxy is believed; else all from one, and too many.
+    for (trusted, flooded) in [("127.0.0.0/8", false), ("", true)] {
+        let server = shop_server_with(&[("TRUSTED_PROXIES", trusted), ("MAX_CONNECTIONS", "16")]).await;
+        let addresses = (0..24).map(|number| format!("192.0.2.{number}"));
+        let statuses: Vec<u16> = stream::iter(addresses)
+            .map(|address| crate::keys::metrics_with_wrong_key(&server, Some(address)))
+            .buffer_unordered(24)
+            .collect()
+            .await;
+        assert_eq!(statuses.contains(&429), flooded, "{trusted:?}: {statuses:?}");
+    }
+}
+
 async fn metrics_are_for_all() {
     assert_eq!(status(&shop_server_with(&[("METRICS_PUBLIC", "true")]).await, "/metrics").await, 200);
     assert_eq!(status(&shop_server().await, "/metrics").await, 401);
@@ -241,6 +291,14 @@ async fn statements_wait_for_their_turn() {
     assert_eq!(code_of(&server, json!({ "query": "SELECT 1" })).await, "SERVER_BUSY");
 }
 
+async fn calls_are_counted_by_the_minute() {
+    let server = shop_server_with(&[("RATE_LIMIT_PER_MINUTE", "2")]).await;
+    for code in [Value::Null, Value::Null, json!("RATE_LIMITED")] {
+        let (answer, _) = Client::open(&server).await.run(json!({ "query": "SELECT 1" })).await;
+        assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()["error"]["code"], code, "{answer}");
+    }
+}
+
 async fn connections_are_counted() {
     let server = shop_server_with(&[("MAX_CONNECTIONS", "1")]).await;
     let _first = Client::open(&server).await;
@@ -252,6 +310,17 @@ async fn messages_are_measured() {
     let mut client = Client::open(&server).await;
     client.send_frame(Message::text("x".repeat(2000))).await;
     assert_eq!(client.close_code().await, Some(CloseCode::Size));
+}
+
+/// What stands in the audit log after one call.
+async fn audited(changed: &[(&str, &str)]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit.jsonl");
+    let settings = [&[("AUDIT_LOG", file.to_str().unwrap())], changed].concat();
+    let mut server = shop_server_with(&settings).await;
+    Client::open(&server).await.rows("SELECT 12345", json!([])).await;
+    server.terminate().await.unwrap();
+    std::fs::read_to_string(&file).unwrap()
 }
 
 async fn the_grace_ends() {
@@ -269,6 +338,14 @@ async fn the_log_is_for_people() {
 async fn the_log_tells_less() {
     assert_eq!(log_of_a_start("LOG_LEVEL", "error").await, "");
     assert!(log_of_a_start("LOG_LEVEL", "info").await.contains("listening on"));
+}
+
+async fn a_policy_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.toml");
+    std::fs::write(&file, "[default]\ndeny_tables = [\"public.no_such_table\"]\n").unwrap();
+    let log = log_of_a_start("POLICY_FILE", file.to_str().unwrap()).await;
+    assert!(log.contains("[default] deny_tables: public.no_such_table matches nothing"), "{log}");
 }
 
 /// Everything that is logged until the server is ready, which the harness can't read for itself in this form.

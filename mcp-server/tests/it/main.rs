@@ -1,20 +1,32 @@
 //! mcp-server as its clients meet it: the real program, a real PostgreSQL, real sockets.
 #![expect(clippy::unwrap_used, reason = "in a test, what doesn't hold ends it")]
 
+mod audit;
 mod cancellation;
 mod catalog;
 mod client;
 mod clients;
+mod command_line;
+mod corpus;
+mod cost;
 mod database_down;
+mod effects;
 mod every_setting;
 mod handshake;
+mod keys;
+mod limits;
 mod messages;
+mod policy;
+mod pooler;
 mod role;
 mod run_sql;
+mod runner;
 mod sessions;
 mod settings;
 mod shutdown;
+mod tenants;
 mod tls;
+mod traces;
 mod types;
 
 use std::sync::atomic::{AtomicU32, Ordering};

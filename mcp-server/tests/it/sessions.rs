@@ -1,27 +1,11 @@
 //! Sessions as statements meet them: read-only and pinned, whatever the database's own settings say.
 
-use std::sync::Arc;
-
-use daemon::settings::Source;
 use harness::shared_postgres;
-use mcp_server::config::{Config, VARIABLES, command};
-use mcp_server::databases::{Database, SessionPins};
-use sqlx::PgConnection;
+use mcp_server::databases::Frame;
+use sqlx::{PgConnection, Row};
 
 use crate::database_of;
-
-/// The database at `url`, with this time zone and a statement timeout of two minutes; any role may serve it.
-fn database(url: &str, timezone: &str) -> Arc<Database> {
-    let flags = ["mcp-server", "--ws-api-key", "0123456789abcdefghijkl", "--postgres-sslmode", "disable"];
-    let flags = flags.into_iter().chain(["--database-url", url]);
-    let config = Config::from_source(Source::from_parts(command(), VARIABLES, flags, |_| None).unwrap()).unwrap();
-    let pins = SessionPins {
-        timezone: timezone.to_owned(),
-        statement_timeout: config.limits.max_statement_timeout,
-        allow_privileged_role: true,
-    };
-    Database::new(&config.database, pins)
-}
+use crate::runner::database;
 
 async fn show(connection: &mut PgConnection, setting: &str) -> String {
     sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SHOW {setting}"))).fetch_one(connection).await.unwrap()
@@ -51,7 +35,7 @@ async fn every_session_is_read_only_and_pinned() {
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut superuser).await.unwrap();
     }
     // The superuser, whom no missing grant keeps from writing.
-    let database = database(&postgres.superuser_url(&name), "Europe/Berlin");
+    let database = database(&postgres.superuser_url(&name), &["--timezone", "Europe/Berlin"]);
     let mut session = database.session().await.unwrap();
     for (setting, _, pinned) in pins {
         assert_eq!(show(session.connection(), setting).await, pinned, "{setting}");
@@ -70,8 +54,35 @@ async fn names_are_not_looked_up_where_the_role_could_create() {
     let sql = format!("ALTER DATABASE {name} SET search_path = theirs, public");
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut superuser).await.unwrap();
 
-    let database = database(&postgres.reader_url(&name), "UTC");
+    let database = database(&postgres.reader_url(&name), &[]);
     let mut session = database.session().await.unwrap();
     assert_eq!(show(session.connection(), "search_path").await, "\"public\", pg_temp");
     assert_eq!(database.profile().unwrap().search_path, ["public"]);
+}
+
+#[tokio::test]
+async fn settings_that_work_against_the_pins_bring_a_transaction() {
+    let postgres = shared_postgres().await;
+    for (setting, expected) in [
+        ("work_mem = '8MB'", false),
+        ("search_path = public", false),
+        ("default_transaction_read_only = on", false),
+        ("default_transaction_read_only = off", true),
+        ("row_security = off", true),
+    ] {
+        let name = database_of(postgres, "CREATE TABLE notes (id int);").await;
+        let mut superuser = postgres.superuser(&name).await.unwrap();
+        let sql = format!("ALTER DATABASE {name} SET {setting}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut superuser).await.unwrap();
+
+        let database = database(&postgres.reader_url(&name), &[]);
+        let mut session = database.session().await.unwrap();
+        session.begin(&Frame::default()).await.unwrap();
+        // A statement by itself is a transaction that begins with it.
+        let moments = sqlx::raw_sql("SELECT now() <> statement_timestamp()").fetch_one(session.connection()).await;
+        let in_transaction: bool = moments.unwrap().get(0);
+        assert_eq!(in_transaction, expected, "{setting}");
+        session.end(&Frame::default()).await;
+        assert!(!session.is_broken());
+    }
 }

@@ -34,6 +34,11 @@ pub struct RunSqlInput {
     pub timeout_ms: Option<u64>,
 }
 
+/// For fields that are sent only when they are true.
+pub(crate) fn is_false(value: &bool) -> bool {
+    !value
+}
+
 fn default_max_rows() -> u64 {
     DEFAULT_MAX_ROWS
 }
@@ -72,4 +77,7 @@ pub struct ResultColumn {
     pub name: String,
     /// `pg_type.typname`, e.g. `int8`.
     pub r#type: String,
+    /// Whether policy hides its values: `***` stands for each that isn't null.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub masked: bool,
 }

@@ -2,23 +2,23 @@
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    ColumnDef, JoinExpr, List, Node, RangeFunction, RangeSubselect, RangeTableFunc, RangeTableFuncCol,
-    RangeTableSample, TypeName,
+    Alias, ColumnDef, List, Node, RangeFunction, RangeSubselect, RangeTableFunc, RangeTableFuncCol, RangeTableSample,
 };
 
-use super::{Place, Walk, names};
-use crate::columns::Columns;
+use super::{Walk, names, naming};
+use crate::columns::{Column, Columns, Restriction};
+use crate::functions::{self, Shape};
 use crate::rejection::Rejection;
-use crate::relations::PG_CATALOG;
+use crate::types::PG_CATALOG;
 
 /// The sampling methods of PostgreSQL itself.
 const SAMPLING: &[&str] = &["bernoulli", "system"];
 
-impl Walk<'_> {
-    /// Judges an item of FROM and brings it in.
-    pub(super) fn row_source(&mut self, item: &Node) -> Result<(), Rejection> {
+impl<'a> Walk<'a> {
+    /// Judges an item of FROM, brings it in, and tells the row that it gives.
+    pub(super) fn row_source(&mut self, item: &'a Node) -> Result<Columns, Rejection> {
         self.enter()?;
-        match &item.node {
+        let row = match &item.node {
             Some(NodeEnum::RangeVar(relation)) => self.relation(relation),
             Some(NodeEnum::JoinExpr(join)) => self.join(join),
             Some(NodeEnum::RangeSubselect(subquery)) => self.subquery(subquery),
@@ -29,57 +29,36 @@ impl Walk<'_> {
             _ => Err(self.unexpected(item, -1)),
         }?;
         self.leave();
-        Ok(())
+        Ok(row)
     }
 
-    fn join(&mut self, join: &JoinExpr) -> Result<(), Rejection> {
-        let JoinExpr { jointype: _, is_natural, larg, rarg, using_clause, join_using_alias, quals, alias, rtindex: _ } =
-            join;
-        let before = self.level().items.len();
-        let (Some(left), Some(right)) = (larg, rarg) else { return Err(self.unknown("half a join", -1)) };
-        self.row_source(left)?;
-        let between = self.level().items.len();
-        self.row_source(right)?;
-        if *is_natural || !using_clause.is_empty() {
-            self.implied_operator("=", -1)?;
-            let (left, right) =
-                self.levels.last().map_or(&[][..], |level| &level.items[before..]).split_at(between - before);
-            self.merged_columns(&names(using_clause), [left, right])?;
-        }
-        if let Some(alias) = join_using_alias {
-            self.bring_in("", Some(alias), Columns::all(names(using_clause))?)?;
-        }
-        self.optional(quals.as_deref())?;
-        if let Some(alias) = alias {
-            let mut columns = Columns::default();
-            for item in self.level().items.split_off(before) {
-                columns.extend(&item.columns)?;
-            }
-            if !alias.colnames.is_empty() {
-                // USING merges columns, so which of them the aliases rename isn't plain to see.
-                columns.open = true;
-            }
-            self.count_columns(&columns)?;
-            self.bring_in("", Some(alias), columns)?;
-        }
-        Ok(())
+    fn subquery(&mut self, subquery: &'a RangeSubselect) -> Result<Columns, Rejection> {
+        let RangeSubselect { lateral, subquery, alias } = subquery;
+        let Some(Node { node: Some(NodeEnum::SelectStmt(select)) }) = subquery.as_deref() else {
+            return Err(self.unknown("a subquery that is no SELECT", -1));
+        };
+        let columns = match lateral {
+            true => self.select(select)?,
+            // Without LATERAL it sees nothing of the FROM clause that it stands in.
+            false => self.apart(|walk| walk.select(select))?,
+        };
+        self.bring_in("", alias.as_ref(), columns)
     }
 
-    fn subquery(&mut self, subquery: &RangeSubselect) -> Result<(), Rejection> {
-        let RangeSubselect { lateral: _, subquery, alias } = subquery;
-        match subquery.as_deref() {
-            Some(Node { node: Some(NodeEnum::SelectStmt(select)) }) => {
-                let columns = self.select(select)?;
-                self.bring_in("", alias.as_ref(), columns)
-            }
-            _ => Err(self.unknown("a subquery that is no SELECT", -1)),
-        }
+    /// Judges what sees nothing of the FROM clause so far.
+    fn apart<T>(&mut self, judge: impl FnOnce(&mut Self) -> Result<T, Rejection>) -> Result<T, Rejection> {
+        let level = self.level();
+        let beside = (std::mem::take(&mut level.items), std::mem::take(&mut level.rows));
+        let judged = judge(self)?;
+        let level = self.level();
+        (level.items, level.rows) = beside;
+        Ok(judged)
     }
 
-    fn row_function(&mut self, function: &RangeFunction) -> Result<(), Rejection> {
+    fn row_function(&mut self, function: &'a RangeFunction) -> Result<Columns, Rejection> {
         let RangeFunction { lateral: _, ordinality, is_rowsfrom: _, functions, alias, coldeflist } = function;
-        let mut columns = Columns::unknown();
-        let mut name = String::new();
+        let mut columns = Columns::default();
+        let mut name = None;
         for function in functions {
             // Each is a pair of the call and its own column definitions, if any.
             let Some(NodeEnum::List(List { items })) = &function.node else {
@@ -87,27 +66,59 @@ impl Walk<'_> {
             };
             let [call, definitions] = items.as_slice() else { return Err(self.unexpected(function, -1)) };
             self.expression(call)?;
-            if let Some(NodeEnum::FuncCall(call)) = &call.node {
-                name = names(&call.funcname).last().map(ToString::to_string).unwrap_or_default();
-            }
+            // PostgreSQL calls the item like its first function.
+            name = name.or(Some(naming::output_name(call)));
             match &definitions.node {
-                None => {}
+                None if !coldeflist.is_empty() => {}
+                None => self.columns_of_call(call, alias.as_ref(), functions.len() == 1, &mut columns)?,
                 Some(NodeEnum::List(List { items })) => self.column_definitions(items, &mut columns)?,
                 _ => return Err(self.unexpected(definitions, -1)),
             }
         }
         self.column_definitions(coldeflist, &mut columns)?;
         if *ordinality {
-            columns.push(Some("ordinality"))?;
+            columns.push(Column::free("ordinality"))?;
         }
         // A column alias takes the place of an unknown name: what is known without it may be what it renames.
-        if alias.as_ref().is_some_and(|alias| !alias.colnames.is_empty()) {
+        if columns.is_open() && alias.as_ref().is_some_and(|alias| !alias.colnames.is_empty()) {
             columns = Columns::unknown();
         }
-        self.bring_in(&name, alias.as_ref(), columns)
+        self.bring_in(name.flatten().unwrap_or_default(), alias.as_ref(), columns)
     }
 
-    fn column_definitions(&mut self, definitions: &[Node], columns: &mut Columns) -> Result<(), Rejection> {
+    /// Adds what is known of the columns of a call in FROM.
+    fn columns_of_call(
+        &self,
+        call: &Node,
+        alias: Option<&Alias>,
+        is_alone: bool,
+        columns: &mut Columns,
+    ) -> Result<(), Rejection> {
+        let shape = match &call.node {
+            Some(NodeEnum::FuncCall(call)) => match names(&call.funcname).as_slice() {
+                [name] if self.is_built_in_alone(name) => functions::shape(name),
+                [PG_CATALOG, name] => functions::shape(name),
+                _ => Shape::Unknown,
+            },
+            // CURRENT_DATE and its like.
+            Some(NodeEnum::SqlvalueFunction(_)) => Shape::Scalar,
+            _ => Shape::Unknown,
+        };
+        match shape {
+            Shape::Scalar => {
+                let name = alias.filter(|_| is_alone).map(|alias| alias.aliasname.as_str());
+                let name = name.or_else(|| naming::output_name(call)).map(Into::into);
+                columns.push(Column { name, restriction: Restriction::Free })
+            }
+            Shape::Named(names) => columns.extend(&Columns::named(names.iter().copied())?),
+            Shape::Unknown => {
+                columns.push_unknown();
+                Ok(())
+            }
+        }
+    }
+
+    fn column_definitions(&mut self, definitions: &'a [Node], columns: &mut Columns) -> Result<(), Rejection> {
         for definition in definitions {
             let Some(NodeEnum::ColumnDef(definition)) = &definition.node else {
                 return Err(self.unexpected(definition, -1));
@@ -142,12 +153,12 @@ impl Walk<'_> {
                 return Err(self.unknown("a column definition with more than a name and a type", *location));
             }
             self.optional_type(type_name.as_ref())?;
-            columns.push(Some(colname))?;
+            columns.push(Column::free(colname.as_str()))?;
         }
         Ok(())
     }
 
-    fn sample(&mut self, sample: &RangeTableSample) -> Result<(), Rejection> {
+    fn sample(&mut self, sample: &'a RangeTableSample) -> Result<Columns, Rejection> {
         let RangeTableSample { relation, method, args, repeatable, location } = sample;
         match names(method).as_slice() {
             [method] | [PG_CATALOG, method] if SAMPLING.contains(method) => {}
@@ -157,20 +168,21 @@ impl Walk<'_> {
                     .suggest("Write TABLESAMPLE BERNOULLI (percent) or TABLESAMPLE SYSTEM (percent)."));
             }
         }
-        match relation {
-            Some(relation) => self.row_source(relation)?,
-            None => return Err(self.unknown("a sample of nothing", *location)),
-        }
-        self.expressions(args)?;
-        self.optional(repeatable.as_deref())
+        let Some(relation) = relation else { return Err(self.unknown("a sample of nothing", *location)) };
+        // They see nothing of the FROM clause, the relation that is sampled among it.
+        self.apart(|walk| {
+            walk.expressions(args)?;
+            walk.optional(repeatable.as_deref())
+        })?;
+        self.row_source(relation)
     }
 
-    fn xml_table(&mut self, table: &RangeTableFunc) -> Result<(), Rejection> {
+    fn xml_table(&mut self, table: &'a RangeTableFunc) -> Result<Columns, Rejection> {
         let RangeTableFunc { lateral: _, docexpr, rowexpr, namespaces, columns, alias, location } = table;
         self.optional(docexpr.as_deref())?;
         self.optional(rowexpr.as_deref())?;
         for namespace in namespaces {
-            self.target(namespace, Place::Combined)?;
+            self.target(namespace)?;
         }
         let mut known = Columns::default();
         for column in columns {
@@ -189,13 +201,8 @@ impl Walk<'_> {
             self.optional_type(type_name.as_ref())?;
             self.optional(colexpr.as_deref())?;
             self.optional(coldefexpr.as_deref())?;
-            known.push(Some(colname))?;
+            known.push(Column::free(colname.as_str()))?;
         }
         self.bring_in("xmltable", alias.as_ref(), known)
-    }
-
-    /// Judges a type where one is named.
-    pub(super) fn optional_type(&self, type_name: Option<&TypeName>) -> Result<(), Rejection> {
-        type_name.map_or(Ok(()), |type_name| self.type_name(type_name))
     }
 }

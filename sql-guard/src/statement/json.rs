@@ -8,13 +8,13 @@ use pg_query::protobuf::{
     JsonValueExpr, Node, XmlExpr, XmlSerialize,
 };
 
-use super::{Place, Walk};
-use crate::columns::Columns;
+use super::Walk;
+use crate::columns::{Column, Columns};
 use crate::rejection::Rejection;
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
     /// Judges a SQL/JSON or XML expression; nothing where the node is neither.
-    pub(super) fn json_or_xml(&mut self, node: &NodeEnum) -> Option<Result<(), Rejection>> {
+    pub(super) fn json_or_xml(&mut self, node: &'a NodeEnum) -> Option<Result<(), Rejection>> {
         Some(match node {
             NodeEnum::JsonFuncExpr(function) => self.json_function(function),
             NodeEnum::JsonValueExpr(value) => self.json_value(value),
@@ -65,7 +65,7 @@ impl Walk<'_> {
     }
 
     /// Judges JSON_TABLE and brings it in.
-    pub(super) fn json_table(&mut self, table: &JsonTable) -> Result<(), Rejection> {
+    pub(super) fn json_table(&mut self, table: &'a JsonTable) -> Result<Columns, Rejection> {
         let JsonTable { context_item, pathspec, passing, columns, on_error, alias, lateral: _, location } = table;
         self.keyword_call("json_table", *location)?;
         self.optional_value(context_item.as_deref())?;
@@ -77,7 +77,7 @@ impl Walk<'_> {
         self.bring_in("json_table", alias.as_ref(), known)
     }
 
-    fn json_table_columns(&mut self, columns: &[Node], known: &mut Columns) -> Result<(), Rejection> {
+    fn json_table_columns(&mut self, columns: &'a [Node], known: &mut Columns) -> Result<(), Rejection> {
         for column in columns {
             let Some(NodeEnum::JsonTableColumn(column)) = &column.node else { return Err(self.unexpected(column, -1)) };
             let JsonTableColumn {
@@ -100,7 +100,7 @@ impl Walk<'_> {
             self.behavior(on_error.as_deref())?;
             // NESTED PATH has columns of its own and no name.
             if !name.is_empty() {
-                known.push(Some(name))?;
+                known.push(Column::free(name.as_str()))?;
             }
             self.json_table_columns(columns, known)?;
             self.leave();
@@ -108,7 +108,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn json_function(&mut self, function: &JsonFuncExpr) -> Result<(), Rejection> {
+    fn json_function(&mut self, function: &'a JsonFuncExpr) -> Result<(), Rejection> {
         let JsonFuncExpr {
             op,
             column_name: _,
@@ -135,16 +135,19 @@ impl Walk<'_> {
         self.behavior(on_error.as_deref())
     }
 
-    fn json_array_query(&mut self, array: &JsonArrayQueryConstructor) -> Result<(), Rejection> {
+    fn json_array_query(&mut self, array: &'a JsonArrayQueryConstructor) -> Result<(), Rejection> {
         let JsonArrayQueryConstructor { query, output, format: _, absent_on_null: _, location } = array;
         self.json_call("json_array", *location, None, output.as_ref())?;
         match query.as_deref() {
-            Some(Node { node: Some(NodeEnum::SelectStmt(select)) }) => self.select(select).map(drop),
+            Some(Node { node: Some(NodeEnum::SelectStmt(select)) }) => {
+                let output = self.select(select)?;
+                self.combined(output.worst(), "JSON_ARRAY")
+            }
             _ => Err(self.unknown("a subquery that is no SELECT", *location)),
         }
     }
 
-    fn json_aggregate(&mut self, name: &str, constructor: Option<&JsonAggConstructor>) -> Result<(), Rejection> {
+    fn json_aggregate(&mut self, name: &str, constructor: Option<&'a JsonAggConstructor>) -> Result<(), Rejection> {
         let Some(JsonAggConstructor { output, agg_filter, agg_order, over, location }) = constructor else {
             return Ok(());
         };
@@ -158,8 +161,8 @@ impl Walk<'_> {
         &mut self,
         name: &str,
         location: i32,
-        value: Option<&JsonValueExpr>,
-        output: Option<&JsonOutput>,
+        value: Option<&'a JsonValueExpr>,
+        output: Option<&'a JsonOutput>,
     ) -> Result<(), Rejection> {
         self.keyword_call(name, location)?;
         self.optional_value(value)?;
@@ -168,28 +171,28 @@ impl Walk<'_> {
         self.optional_type(type_name.as_ref())
     }
 
-    fn json_value(&mut self, value: &JsonValueExpr) -> Result<(), Rejection> {
+    fn json_value(&mut self, value: &'a JsonValueExpr) -> Result<(), Rejection> {
         let JsonValueExpr { raw_expr, formatted_expr, format: _ } = value;
         self.optional(raw_expr.as_deref())?;
         self.optional(formatted_expr.as_deref())
     }
 
-    fn optional_value(&mut self, value: Option<&JsonValueExpr>) -> Result<(), Rejection> {
+    fn optional_value(&mut self, value: Option<&'a JsonValueExpr>) -> Result<(), Rejection> {
         value.map_or(Ok(()), |value| self.json_value(value))
     }
 
-    fn json_pair(&mut self, pair: &JsonKeyValue) -> Result<(), Rejection> {
+    fn json_pair(&mut self, pair: &'a JsonKeyValue) -> Result<(), Rejection> {
         let JsonKeyValue { key, value } = pair;
         self.optional(key.as_deref())?;
         self.optional_value(value.as_deref())
     }
 
-    fn optional_path(&mut self, path: Option<&JsonTablePathSpec>) -> Result<(), Rejection> {
+    fn optional_path(&mut self, path: Option<&'a JsonTablePathSpec>) -> Result<(), Rejection> {
         let Some(JsonTablePathSpec { string, name: _, name_location: _, location: _ }) = path else { return Ok(()) };
         self.optional(string.as_deref())
     }
 
-    fn passing(&mut self, arguments: &[Node]) -> Result<(), Rejection> {
+    fn passing(&mut self, arguments: &'a [Node]) -> Result<(), Rejection> {
         for argument in arguments {
             let Some(NodeEnum::JsonArgument(argument)) = &argument.node else {
                 return Err(self.unexpected(argument, -1));
@@ -200,12 +203,12 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn behavior(&mut self, behavior: Option<&JsonBehavior>) -> Result<(), Rejection> {
+    fn behavior(&mut self, behavior: Option<&'a JsonBehavior>) -> Result<(), Rejection> {
         let Some(JsonBehavior { btype: _, expr, coerce: _, location: _ }) = behavior else { return Ok(()) };
         self.optional(expr.as_deref())
     }
 
-    fn xml(&mut self, xml: &XmlExpr) -> Result<(), Rejection> {
+    fn xml(&mut self, xml: &'a XmlExpr) -> Result<(), Rejection> {
         let XmlExpr {
             xpr,
             op: _,
@@ -221,7 +224,7 @@ impl Walk<'_> {
         } = xml;
         self.optional(xpr.as_deref())?;
         for attribute in named_args {
-            self.target(attribute, Place::Combined)?;
+            self.target(attribute)?;
         }
         self.expressions(args)
     }

@@ -5,40 +5,53 @@ use pg_query::protobuf::{CommonTableExpr, CteCycleClause, CteSearchClause, WithC
 
 use super::kind::{kind, write_denied};
 use super::{Walk, names};
-use crate::columns::Columns;
+use crate::columns::{Column, Columns};
 use crate::rejection::Rejection;
-use crate::relations::Named;
+use crate::scope::{Cte, CteState};
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
     /// Judges a WITH clause and makes its names visible.
-    pub(super) fn with(&mut self, with: &WithClause) -> Result<(), Rejection> {
+    pub(super) fn with(&mut self, with: &'a WithClause) -> Result<(), Rejection> {
         let WithClause { ctes, recursive, location } = with;
-        let mut expressions = Vec::new();
+        let mut waiting = Vec::new();
         for cte in ctes {
             match &cte.node {
-                Some(NodeEnum::CommonTableExpr(cte)) => expressions.push(cte.as_ref()),
+                Some(NodeEnum::CommonTableExpr(cte)) => {
+                    waiting.push(Cte { name: &cte.ctename, state: CteState::Waiting(cte) });
+                }
                 _ => return Err(self.unexpected(cte, *location)),
             }
         }
-        // WITH RECURSIVE makes every name of the clause visible in all of it, the ones to come too.
         if *recursive {
-            for cte in &expressions {
-                let columns = Columns::at_least(&names(&cte.aliascolnames))?;
-                self.level().ctes.push(Named { name: cte.ctename.clone(), columns });
+            // Every name of the clause is visible in all of it, the ones to come too.
+            self.level().ctes = waiting;
+            for at in 0..self.level().ctes.len() {
+                if let CteState::Waiting(_) = self.level().ctes[at].state {
+                    self.judge_cte(at)?;
+                }
             }
+            return Ok(());
         }
-        for (number, cte) in expressions.into_iter().enumerate() {
-            let columns = self.common_table(cte)?;
-            let named = Named { name: cte.ctename.clone(), columns };
-            match recursive {
-                true => self.level().ctes[number] = named,
-                false => self.level().ctes.push(named),
-            }
+        for cte in waiting {
+            let CteState::Waiting(expression) = cte.state else { continue };
+            let columns = self.common_table(expression)?;
+            self.level().ctes.push(Cte { name: cte.name, state: CteState::Judged(columns) });
         }
         Ok(())
     }
 
-    fn common_table(&mut self, cte: &CommonTableExpr) -> Result<Columns, Rejection> {
+    /// Judges an expression of the innermost level's WITH RECURSIVE.
+    pub(super) fn judge_cte(&mut self, at: usize) -> Result<Columns, Rejection> {
+        let CteState::Waiting(expression) = self.level().ctes[at].state else {
+            return Err(self.unknown("a WITH query that is needed for itself", -1));
+        };
+        self.level().ctes[at].state = CteState::Begun(Columns::at_least(&names(&expression.aliascolnames))?);
+        let columns = self.common_table(expression)?;
+        self.level().ctes[at].state = CteState::Judged(columns.clone());
+        Ok(columns)
+    }
+
+    fn common_table(&mut self, cte: &'a CommonTableExpr) -> Result<Columns, Rejection> {
         let CommonTableExpr {
             ctename,
             aliascolnames,
@@ -70,7 +83,7 @@ impl Walk<'_> {
         if let Some(search) = search_clause {
             let CteSearchClause { search_col_list: _, search_breadth_first: _, search_seq_column, location: _ } =
                 search;
-            columns.push(Some(search_seq_column))?;
+            columns.push(Column::free(search_seq_column.as_str()))?;
         }
         if let Some(cycle) = cycle_clause {
             let CteCycleClause {
@@ -88,8 +101,8 @@ impl Walk<'_> {
             self.optional(cycle_mark_value.as_deref())?;
             self.optional(cycle_mark_default.as_deref())?;
             self.implied_operator("=", *location)?;
-            columns.push(Some(cycle_mark_column))?;
-            columns.push(Some(cycle_path_column))?;
+            columns.push(Column::free(cycle_mark_column.as_str()))?;
+            columns.push(Column::free(cycle_path_column.as_str()))?;
         }
         Ok(columns)
     }

@@ -1,10 +1,13 @@
 //! A catalog of one small shop, for the tests that need no more.
 
-use sql_guard::{Catalog, Relation, RelationName, UserType};
+use std::sync::Arc;
+
+use sql_guard::{Access, Catalog, Column, Guard, Policy, Relation, RelationName, TypeName};
 
 /// Tables `users`, `orders` and `order_items` in `public`, and nothing else.
 pub(crate) struct Shop {
     search_path: Vec<String>,
+    relations: Vec<Relation>,
 }
 
 const TABLES: &[(&str, &[&str])] = &[
@@ -14,8 +17,25 @@ const TABLES: &[(&str, &[&str])] = &[
 ];
 
 impl Shop {
-    pub(crate) fn new() -> Self {
-        Self { search_path: vec!["public".to_string()] }
+    /// The shop as somebody with these rules sees it.
+    pub(crate) async fn access(guard: &Guard, policy: Policy) -> Arc<Access> {
+        let text = TypeName { schema: "pg_catalog".into(), name: "text".into() };
+        let column = |name: &&str| Column {
+            name: (*name).into(),
+            type_name: text.clone(),
+            is_readable: true,
+            generated_from: None,
+        };
+        let relations = TABLES.iter().map(|(name, columns)| Relation {
+            name: RelationName { schema: "public".to_string(), name: (*name).to_string() },
+            columns: columns.iter().map(column).collect(),
+            parents: Vec::new(),
+            children: Vec::new(),
+            view: None,
+            runs_code: false,
+        });
+        let shop = Self { search_path: vec!["public".to_string()], relations: relations.collect() };
+        guard.access(Arc::new(shop), Arc::new(policy)).await.expect("the guard has time")
     }
 }
 
@@ -24,25 +44,11 @@ impl Catalog for Shop {
         &self.search_path
     }
 
-    fn relation(&self, schema: &str, name: &str) -> Option<Relation> {
-        let (_, columns) = TABLES.iter().find(|(table, _)| schema == "public" && *table == name)?;
-        let name = RelationName { schema: schema.to_string(), name: name.to_string() };
-        Some(Relation { name, columns: columns.iter().map(ToString::to_string).collect() })
+    fn relation(&self, schema: &str, name: &str) -> Option<&Relation> {
+        self.relations().find(|relation| relation.name.schema == schema && relation.name.name == name)
     }
 
-    fn relation_names(&self) -> Vec<RelationName> {
-        TABLES.iter().map(|(name, _)| RelationName { schema: "public".to_string(), name: name.to_string() }).collect()
-    }
-
-    fn has_function(&self, _: &str) -> bool {
-        false
-    }
-
-    fn has_operator(&self, _: &str) -> bool {
-        false
-    }
-
-    fn user_type(&self, _: &str, _: &str) -> Option<UserType> {
-        None
+    fn relations(&self) -> Box<dyn Iterator<Item = &Relation> + '_> {
+        Box::new(self.relations.iter())
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 
 use crate::{random_secret, repository_file};
 use supervisor::Supervisor;
+pub(crate) use supervisor::running_as_root;
 
 /// Name of the small sample database that [`ThrowawayPostgres::load_shop`] makes.
 pub const SHOP: &str = "db_pg_mcp_small";

@@ -134,7 +134,7 @@ fn lines(source: impl Read + Send + 'static) -> Receiver<String> {
 }
 
 /// A new file belongs to the user that this process acts as.
-pub(super) fn running_as_root() -> Result<bool> {
+pub(crate) fn running_as_root() -> Result<bool> {
     let file = tempfile::tempfile().context(WRITABLE_TMPDIR)?;
     Ok(file.metadata()?.uid() == 0)
 }

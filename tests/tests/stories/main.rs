@@ -1,6 +1,7 @@
 //! The stories: both real programs on a real PostgreSQL, told from outside, over HTTP and WebSocket.
 
 mod bad_weather;
+mod callers;
 mod command_line;
 mod compose;
 mod demo;

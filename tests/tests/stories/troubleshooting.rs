@@ -9,7 +9,7 @@ use url::Url;
 use crate::{ask, client, get};
 
 /// Fails unless the document says this, wherever its lines break.
-fn documented(words: &str) {
+pub(crate) fn documented(words: &str) {
     let document = std::fs::read_to_string(repository_file("docs/troubleshooting.md")).expect("the document is there");
     let document = document.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(document.contains(words), "docs/troubleshooting.md does not say: {words}");
@@ -69,7 +69,8 @@ async fn settings_that_are_wrong() {
 async fn a_role_that_is_refused() {
     let options = ServerOptions::new(shared_postgres().await.superuser_url(SHOP));
     let said = McpServer::start(options).await.err().expect("it doesn't start").to_string();
-    let way_out = "Use a role that can only SELECT, or set ALLOW_PRIVILEGED_ROLE=true";
+    let way_out = "Use a role that can only SELECT, for which `mcp-server role-sql` prints the SQL, \
+                   or set ALLOW_PRIVILEGED_ROLE=true";
     assert!(said.contains(way_out), "{said}");
     documented(way_out);
 }

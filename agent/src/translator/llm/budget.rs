@@ -70,9 +70,17 @@ fn words(text: &str) -> HashSet<String> {
     words.map(|word| word.to_lowercase().trim_end_matches('s').to_owned()).collect()
 }
 
+/// What a model must know of masked columns; it is told only where there are any.
+const MASKED: &str = "Columns marked MASKED hold values that may not be seen. They may stand in the output as they are, under their \
+    own name or another, where *** is shown for each value, or as the argument of count(column) without DISTINCT. Anywhere else \
+    (conditions, joins, GROUP BY, ORDER BY, DISTINCT, UNION, casts, functions and other expressions) the statement is refused. Where \
+    the question needs that, call cannot_answer and say which column is masked.\n";
+
 fn head(context: &SchemaContext) -> String {
     let description = context.description.as_deref().map(|text| format!(": {}", one_line(text))).unwrap_or_default();
-    format!("Database {}{description}\nSearch path: {}\n", context.database, context.search_path.join(", "))
+    let has_masked = context.tables.iter().flat_map(|table| &table.columns).any(|column| column.masked);
+    let masked = if has_masked { MASKED } else { "" };
+    format!("Database {}{description}\nSearch path: {}\n{masked}", context.database, context.search_path.join(", "))
 }
 
 fn table_text(context: &SchemaContext, table: &Table, comments: bool) -> String {
@@ -115,6 +123,9 @@ fn column_text(table: &Table, column: &Column) -> String {
     if let Some(labels) = &column.enum_values {
         let labels: Vec<String> = labels.iter().map(|label| format!("'{}'", label.replace('\'', "''"))).collect();
         let _ = write!(text, " ({})", labels.join(", "));
+    }
+    if column.masked {
+        text.push_str(" MASKED");
     }
     let composite_key = table.columns.iter().filter(|column| column.is_primary_key).count() > 1;
     if column.is_primary_key && !composite_key {

@@ -211,6 +211,20 @@ fn a_schema_over_the_budget_loses_comments_then_tables_and_says_so() {
     check(1, "how many orders", &["TABLE orders"], &["TABLE users", "Log"], "1 of 3 tables");
 }
 
+#[test]
+fn masked_columns_are_marked_and_explained_where_there_are_any() {
+    let open = budget::schema_text(&shop(), "users", 8000).text;
+    assert!(!open.contains("MASKED"), "{open}");
+    let mut context = shop();
+    context.tables[1].columns[1].masked = true;
+    let text = budget::schema_text(&context, "users", 8000).text;
+    assert!(text.contains("\n  user_id bigint MASKED NOT NULL -> users.id\n"), "{text}");
+    for rule in ["Columns marked MASKED", "count(column) without DISTINCT", "GROUP BY", "cannot_answer"] {
+        assert!(text.contains(rule), "{rule} is missing in {text}");
+    }
+    assert_eq!(text.matches("MASKED").count(), 2, "{text}");
+}
+
 fn shop() -> SchemaContext {
     let users = Table {
         description: Some("People who\nregistered".into()),
@@ -281,5 +295,6 @@ fn column(name: &str, data_type: &str) -> Column {
         enum_values: None,
         is_generated: false,
         is_identity: false,
+        masked: false,
     }
 }

@@ -75,7 +75,8 @@ impl Reader<'_> {
         }
         plan.distinct = self.draft.distinct;
         if let Some(column) = self.draft.listed {
-            plan.distinct |= self.draft.columns == [column] && !self.picks_rows(entity);
+            let tells_apart = !self.schema.column(column).masked;
+            plan.distinct |= tells_apart && self.draft.columns == [column] && !self.picks_rows(entity);
         }
         if plan.distinct && self.draft.columns.is_empty() {
             plan.distinct = false;
@@ -166,7 +167,9 @@ impl Reader<'_> {
             }
             Group::Table(table) => {
                 let key = self.schema.primary_key(table);
-                let naming = self.schema.naming(table);
+                // Rows whose name is masked are told apart by their key alone.
+                let mut naming = self.schema.naming(table);
+                naming.retain(|column| !self.schema.column(*column).masked);
                 if table == plan.entity || (key.is_empty() && naming.is_empty()) {
                     return self
                         .stuck_because(format!("{} has nothing to group by", self.schema.table(table).table_name));

@@ -17,6 +17,7 @@ mod figures;
 mod grouping;
 mod joining;
 mod lexicon;
+mod masked;
 mod names;
 mod ordering;
 mod places;
@@ -133,6 +134,10 @@ fn read(schema: &Schema<'_>, names: &Names, question: &str) -> Result<Vec<Plan>,
 /// The best plan as a candidate, unless a rival says something else as well.
 fn choose(schema: &Schema<'_>, plans: Vec<Plan>) -> Result<Candidate, Abstention> {
     let Some(best) = plans.first() else { return Err(Abstention::default()) };
+    // The next best reading is not what was asked.
+    if let Some(reason) = masked::misuse(schema, best) {
+        return Err(Abstention { reason, ..Abstention::default() });
+    }
     let (sql, params) = render::render(schema, best);
     let close = plans.iter().filter(|plan| plan.score >= best.score * (1.0 - RIVAL_MARGIN));
     let rival = close.into_iter().find(|plan| render::render(schema, plan) != (sql.clone(), params.clone()));

@@ -90,6 +90,11 @@ impl Decoder {
         Some(())
     }
 
+    /// Whether the JSON form is never shorter than the binary one.
+    fn only_grows(self) -> bool {
+        matches!(self, Self::Text | Self::Bytea)
+    }
+
     fn is_text(self) -> bool {
         matches!(self, Self::Text | Self::Json | Self::Jsonb)
     }
@@ -98,8 +103,21 @@ impl Decoder {
 /// Writes rows as JSON objects, their keys escaped once.
 #[derive(Debug)]
 pub(super) struct RowEncoder {
-    columns: Vec<(Vec<u8>, String, Decoder)>,
+    columns: Vec<Encoded>,
 }
+
+/// How one column is written.
+#[derive(Debug)]
+struct Encoded {
+    /// Its name as JSON, with the colon.
+    key: Vec<u8>,
+    name: String,
+    decoder: Decoder,
+    is_masked: bool,
+}
+
+/// What stands for a value that policy hides.
+const MASK: &[u8] = b"\"***\"";
 
 impl RowEncoder {
     pub(super) fn new(columns: &[ResultColumn], decoders: Vec<Decoder>) -> Self {
@@ -109,18 +127,23 @@ impl RowEncoder {
             key.push(b':');
             key
         };
-        let columns =
-            columns.iter().zip(decoders).map(|(column, decoder)| (key(&column.name), column.name.clone(), decoder));
+        let columns = columns.iter().zip(decoders).map(|(column, decoder)| Encoded {
+            key: key(&column.name),
+            name: column.name.clone(),
+            decoder,
+            is_masked: column.masked,
+        });
         Self { columns: columns.collect() }
     }
 
-    /// Appends `row` as one JSON object.
+    /// Appends `row` as one JSON object. False where it has more than `most` bytes; then only a part of it is written, for a huge
+    /// value must not stand in memory twice.
     ///
     /// # Errors
     /// [`ExecuteError::NotUtf8`] where text isn't; [`ExecuteError::Internal`] where a value isn't of its type's form.
-    pub(super) fn encode(&self, row: &PgRow, out: &mut Vec<u8>) -> Result<(), ExecuteError> {
+    pub(super) fn encode(&self, row: &PgRow, most: usize, out: &mut Vec<u8>) -> Result<bool, ExecuteError> {
         out.push(b'{');
-        for (at, (key, name, decoder)) in self.columns.iter().enumerate() {
+        for (at, Encoded { key, name, decoder, is_masked }) in self.columns.iter().enumerate() {
             if at > 0 {
                 out.push(b',');
             }
@@ -130,7 +153,14 @@ impl RowEncoder {
                 out.extend_from_slice(b"null");
                 continue;
             }
+            if *is_masked {
+                out.extend_from_slice(MASK);
+                continue;
+            }
             let bytes = value.as_bytes().map_err(|error| ExecuteError::Internal(anyhow::anyhow!(error)))?;
+            if out.len() > most || (decoder.only_grows() && bytes.len() > most) {
+                return Ok(false);
+            }
             if decoder.write(bytes, out).is_none() {
                 let not_text = decoder.is_text() && std::str::from_utf8(bytes).is_err();
                 return Err(match not_text {
@@ -142,7 +172,7 @@ impl RowEncoder {
             }
         }
         out.push(b'}');
-        Ok(())
+        Ok(out.len() <= most)
     }
 }
 

@@ -554,3 +554,78 @@ fn survives_any_mix_of_words() {
     }
     assert!(answered > 5, "{answered} of the mixes are questions");
 }
+
+/// Users and their orders, as somebody sees them who may not know what users are called, where they live and what was paid.
+fn masked() -> SchemaContext {
+    let users = table("users", "")
+        .key("id", "bigint")
+        .column("full_name", "text", false)
+        .column("city", "text", true)
+        .column("is_active", "boolean", false)
+        .column("created_at", "timestamp with time zone", false)
+        .masked("full_name")
+        .masked("city")
+        .masked("is_active");
+    let orders = table("orders", "")
+        .key("id", "bigint")
+        .column("user_id", "bigint", false)
+        .column("amount", "numeric(10,2)", false)
+        .column("created_at", "timestamp with time zone", false)
+        .refers("user_id", "users")
+        .masked("amount")
+        .masked("created_at");
+    context(vec![users.0, orders.0])
+}
+
+#[test]
+fn masked_columns_are_shown_and_nothing_else() {
+    let check = |question: &str, sql: &str| {
+        let answer = ask(&masked(), question).unwrap_or_else(|no| panic!("{question}: {}", no.reason));
+        assert_eq!(answer.sql, sql, "{question}");
+    };
+    check("names of users", "SELECT full_name FROM users");
+    check("cities of users", "SELECT city FROM users");
+    check("how many users", "SELECT count(*) AS users_count FROM users");
+    check("show orders", "SELECT id, user_id, amount, created_at FROM orders");
+    let last = "SELECT id, full_name, city, is_active, created_at FROM users ORDER BY created_at DESC LIMIT $1";
+    check("show last 5 users", last);
+    let counted = "SELECT users.id, count(*) AS orders_count FROM orders JOIN users ON orders.user_id = users.id GROUP BY users.id";
+    check("number of orders per user", counted);
+}
+
+#[test]
+fn what_needs_the_values_of_a_masked_column_is_not_answered() {
+    let check = |question: &str, column: &str, need: &str| {
+        let no = ask(&masked(), question).map(|answer| answer.sql).expect_err(question);
+        let expected =
+            format!("{column} is masked: its values are shown as *** only, and the question asks {need} them");
+        assert_eq!(no.reason, expected, "{question}");
+        assert!(no.questions.iter().all(|offered| ask(&masked(), offered).is_ok()), "{:?}", no.questions);
+    };
+    check("how many users live in Berlin", "users.city", "for a condition on");
+    check("how many users without a city", "users.city", "for a condition on");
+    check("how many active users", "users.is_active", "for a condition on");
+    check("orders with amount over 20", "orders.amount", "for a condition on");
+    check("orders of users from Berlin", "users.city", "for a condition on");
+    check("orders in 2024", "orders.created_at", "for a condition on");
+    check("distinct cities of users", "users.city", "for the different ones among");
+    check("how many different cities do users live in", "users.city", "for the number of different ones among");
+    check("number of users per city", "users.city", "for groups by");
+    check("users sorted by city", "users.city", "for an order by");
+    check("last 5 orders", "orders.created_at", "for an order by");
+    check("the 3 orders with the highest amount", "orders.amount", "for an order by");
+    check("average amount of orders", "orders.amount", "for a figure of");
+    check("total amount of orders per user", "orders.amount", "for a figure of");
+    check("lowest amount of orders", "orders.amount", "for a figure of");
+}
+
+#[test]
+fn masked_keys_join_nothing() {
+    let users = table("users", "").key("id", "bigint").column("city", "text", false);
+    let orders = table("orders", "").key("id", "bigint").column("user_id", "bigint", false).refers("user_id", "users");
+    let context = context(vec![users.0, orders.masked("user_id").0]);
+    for question in ["number of orders per user", "users without orders", "users with the most orders"] {
+        let no = ask(&context, question).map(|answer| answer.sql).expect_err(question);
+        assert!(no.reason.contains("orders.user_id is masked") && no.reason.contains("a join along"), "{}", no.reason);
+    }
+}

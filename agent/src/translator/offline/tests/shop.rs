@@ -116,6 +116,7 @@ impl Built {
             enum_values: None,
             is_generated: false,
             is_identity: false,
+            masked: false,
         });
         self
     }
@@ -131,6 +132,13 @@ impl Built {
     pub(in super::super) fn labels(mut self, labels: &[&str]) -> Self {
         let column = self.0.columns.last_mut().expect("labels follow a column");
         column.enum_values = Some(labels.iter().map(ToString::to_string).collect());
+        self
+    }
+
+    /// Masks a column.
+    pub(in super::super) fn masked(mut self, name: &str) -> Self {
+        let column = self.0.columns.iter_mut().find(|column| column.name == name);
+        column.expect("the table has the column").masked = true;
         self
     }
 

@@ -1,45 +1,23 @@
-//! Which relation a name means: common table expressions in scope, then the search_path.
+//! Which relation a name in FROM means: a common table expression in scope, or else one of the catalog.
 
 use pg_query::protobuf::{Alias, RangeVar};
 use shared_protocol::error::ErrorCode;
 use shared_protocol::names::{closest, did_you_mean};
 
-use crate::catalog::{Catalog, RelationName};
-use crate::columns::Columns;
+use super::{Mode, Walk, names};
+use crate::access::{Access, Sight};
+use crate::catalog::RelationName;
+use crate::columns::{Columns, Restriction};
 use crate::rejection::Rejection;
-use crate::statement::{Walk, names};
-
-/// The schema of PostgreSQL's own objects.
-pub(crate) const PG_CATALOG: &str = "pg_catalog";
+use crate::scope::{CteState, Item};
+use crate::types::PG_CATALOG;
 
 /// System views that speak of no object of the database and of no other session.
 const HARMLESS_VIEWS: &[&str] = &["pg_timezone_names", "pg_timezone_abbrevs"];
 
-/// One query level: what its WITH clause names, what its FROM clause has brought in so far, and the names of its output.
-#[derive(Debug, Default)]
-pub(crate) struct Level {
-    pub(crate) ctes: Vec<Named>,
-    pub(crate) items: Vec<Named>,
-    pub(crate) outputs: Columns,
-}
-
-impl Level {
-    /// All lists of columns that an unqualified name is looked up in.
-    pub(crate) fn columns(&self) -> impl Iterator<Item = &Columns> {
-        self.items.iter().map(|item| &item.columns).chain([&self.outputs])
-    }
-}
-
-/// A common table expression, or an item of FROM by the name that columns are qualified with.
-#[derive(Debug)]
-pub(crate) struct Named {
-    pub(crate) name: String,
-    pub(crate) columns: Columns,
-}
-
-impl Walk<'_> {
+impl<'a> Walk<'a> {
     /// Resolves a relation, notes it as read, and brings it in as an item of FROM.
-    pub(crate) fn relation(&mut self, relation: &RangeVar) -> Result<(), Rejection> {
+    pub(super) fn relation(&mut self, relation: &RangeVar) -> Result<Columns, Rejection> {
         let RangeVar { catalogname, schemaname, relname, inh: _, relpersistence: _, alias, location } = relation;
         let columns = if !catalogname.is_empty() {
             let message = format!("{catalogname}.{schemaname}.{relname} names a database");
@@ -49,7 +27,7 @@ impl Walk<'_> {
                 .at(self.text, *location));
         } else if !schemaname.is_empty() {
             self.qualified(schemaname, relname, *location)?
-        } else if let Some(columns) = self.cte(relname) {
+        } else if let Some(columns) = self.cte(relname)? {
             columns
         } else {
             self.unqualified(relname, *location)?
@@ -58,27 +36,35 @@ impl Walk<'_> {
     }
 
     /// Makes an item of FROM visible to the rest of its query level, under its alias and with its column aliases.
-    pub(crate) fn bring_in(&mut self, name: &str, alias: Option<&Alias>, columns: Columns) -> Result<(), Rejection> {
+    pub(super) fn bring_in(
+        &mut self,
+        name: &str,
+        alias: Option<&Alias>,
+        columns: Columns,
+    ) -> Result<Columns, Rejection> {
         let (name, columns) = match alias {
             Some(Alias { aliasname, colnames }) => {
                 let aliases = names(colnames);
-                if !columns.open && aliases.len() > columns.known.len() {
-                    let message =
-                        format!("{aliasname} has {} columns but {} aliases", columns.known.len(), aliases.len());
+                if !aliases.is_empty() && columns.worst() == Restriction::Hidden {
+                    return Err(self.all_columns_denied(&columns, "a list of column aliases", -1));
+                }
+                if !columns.is_open() && aliases.len() > columns.known().len() {
+                    let known = columns.known().len();
+                    let message = format!("{aliasname} has {known} columns but {} aliases", aliases.len());
                     return Err(Rejection::new(ErrorCode::ColumnNotFound, message)
-                        .refused(aliases[columns.known.len()])
-                        .suggest(format!("Give at most {} column aliases.", columns.known.len())));
+                        .refused(aliases[known])
+                        .suggest(format!("Give at most {known} column aliases.")));
                 }
                 (aliasname.as_str(), self.renamed(columns, &aliases)?)
             }
             None => (name, columns),
         };
-        self.level().items.push(Named { name: name.to_string(), columns });
-        Ok(())
+        self.level().items.push(Item { name: name.to_string(), columns: columns.clone() });
+        Ok(columns)
     }
 
     /// The columns under their aliases: a list of its own, which is counted.
-    pub(crate) fn renamed(&mut self, columns: Columns, aliases: &[&str]) -> Result<Columns, Rejection> {
+    pub(super) fn renamed(&mut self, columns: Columns, aliases: &[&str]) -> Result<Columns, Rejection> {
         let columns = columns.renamed(aliases)?;
         if !aliases.is_empty() {
             self.count_columns(&columns)?;
@@ -86,34 +72,48 @@ impl Walk<'_> {
         Ok(columns)
     }
 
-    /// The innermost common table expression of that name.
-    fn cte(&self, name: &str) -> Option<Columns> {
-        let mut ctes = self.levels.iter().rev().flat_map(|level| level.ctes.iter().rev());
-        ctes.find(|cte| cte.name == name).map(|cte| cte.columns.clone())
+    /// The innermost common table expression of that name; judged now, where its turn hasn't come.
+    fn cte(&mut self, name: &str) -> Result<Option<Columns>, Rejection> {
+        for level in (0..self.levels.len()).rev() {
+            let ctes = &self.levels[level].ctes;
+            let Some(at) = ctes.iter().rposition(|cte| cte.name == name) else { continue };
+            return match &ctes[at].state {
+                CteState::Begun(columns) | CteState::Judged(columns) => Ok(Some(columns.clone())),
+                CteState::Waiting(_) => {
+                    // It sees what its own level sees, not what stands around this place.
+                    let inner = self.levels.split_off(level + 1);
+                    let judged = self.judge_cte(at);
+                    self.levels.extend(inner);
+                    judged.map(Some)
+                }
+            };
+        }
+        Ok(None)
     }
 
     fn qualified(&mut self, schema: &str, name: &str, location: i32) -> Result<Columns, Rejection> {
         if is_system_schema(schema) {
             return self.system_relation(schema, name, location);
         }
-        match self.catalog {
+        match self.access {
             None => Ok(self.read_unchecked(schema, name)),
-            Some(catalog) => match self.read(catalog, schema, name)? {
-                Some(columns) => Ok(columns),
-                None => Err(self.table_not_found(catalog, &format!("{schema}.{name}"), name, location)),
+            Some(access) => match self.read(access, schema, name) {
+                Some(Some(columns)) => Ok(columns),
+                None if self.mode == Mode::Definition => Ok(Columns::unknown()),
+                _ => Err(self.table_not_found(access, &format!("{schema}.{name}"), name, location)),
             },
         }
     }
 
     fn unqualified(&mut self, name: &str, location: i32) -> Result<Columns, Rejection> {
         let is_system = name.starts_with("pg_");
-        let Some(catalog) = self.catalog else {
+        let Some(access) = self.access else {
             return match is_system {
                 true => self.system_relation(PG_CATALOG, name, location),
                 false => Ok(self.read_unchecked("", name)),
             };
         };
-        let path = catalog.search_path();
+        let path = access.catalog.search_path();
         if is_system && !path.iter().any(|schema| schema == PG_CATALOG) {
             return self.system_relation(PG_CATALOG, name, location);
         }
@@ -123,33 +123,41 @@ impl Walk<'_> {
                 if is_system || schema != PG_CATALOG {
                     return self.system_relation(schema, name, location);
                 }
-            } else if let Some(columns) = self.read(catalog, schema, name)? {
-                return Ok(columns);
+            } else if let Some(found) = self.read(access, schema, name) {
+                // A hidden relation is the one that PostgreSQL would read, whatever comes later on the path.
+                return found.ok_or_else(|| self.table_not_found(access, name, name, location));
             }
         }
-        Err(self.table_not_found(catalog, name, name, location))
+        match self.mode {
+            Mode::Definition => Ok(Columns::unknown()),
+            _ => Err(self.table_not_found(access, name, name, location)),
+        }
     }
 
-    /// Notes a relation of the catalog as read.
-    fn read(&mut self, catalog: &dyn Catalog, schema: &str, name: &str) -> Result<Option<Columns>, Rejection> {
-        let asked = RelationName { schema: schema.to_string(), name: name.to_string() };
-        if let Some(columns) = self.relations.get(&asked) {
-            return Ok(Some(columns.clone()));
+    /// Notes a relation of the catalog as read: nothing where there is none, and no columns where it is hidden.
+    fn read(&mut self, access: &Access, schema: &str, name: &str) -> Option<Option<Columns>> {
+        let seen = match access.sight(schema, name)? {
+            Sight::Hidden => return Some(None),
+            Sight::Seen(seen) => seen,
+        };
+        self.relations.insert(RelationName { schema: schema.to_string(), name: name.to_string() });
+        if seen.runs_code {
+            self.runs_code.set(true);
         }
-        let Some(relation) = catalog.relation(schema, name) else { return Ok(None) };
-        let columns = Columns::all(relation.columns)?;
-        self.relations.insert(relation.name, columns.clone());
-        Ok(Some(columns))
+        Some(Some(match self.mode {
+            Mode::Definition => seen.to_views.clone(),
+            _ => seen.columns.clone(),
+        }))
     }
 
     /// Notes a relation as read where there is no catalog to ask.
     fn read_unchecked(&mut self, schema: &str, name: &str) -> Columns {
-        self.relations.insert(RelationName { schema: schema.to_string(), name: name.to_string() }, Columns::unknown());
+        self.relations.insert(RelationName { schema: schema.to_string(), name: name.to_string() });
         Columns::unknown()
     }
 
     fn system_relation(&mut self, schema: &str, name: &str, location: i32) -> Result<Columns, Rejection> {
-        if schema == PG_CATALOG && HARMLESS_VIEWS.contains(&name) {
+        if self.mode == Mode::Definition || schema == PG_CATALOG && HARMLESS_VIEWS.contains(&name) {
             return Ok(self.read_unchecked(schema, name));
         }
         Err(Rejection::new(
@@ -161,13 +169,17 @@ impl Walk<'_> {
         .at(self.text, location))
     }
 
-    fn table_not_found(&self, catalog: &dyn Catalog, written: &str, name: &str, location: i32) -> Rejection {
-        let known = catalog.relation_names();
-        let names: Vec<&str> = known.iter().map(|relation| relation.name.as_str()).collect();
+    fn table_not_found(&self, access: &Access, written: &str, name: &str, location: i32) -> Rejection {
+        let known: Vec<&RelationName> = access.visible().map(|relation| &relation.name).collect();
+        let mut names: Vec<&str> = known.iter().map(|relation| relation.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
         let mut similar = Vec::new();
         for near in closest(name, names, 5) {
-            for relation in known.iter().filter(|relation| relation.name == near) {
-                let written = shortest(catalog, relation);
+            let mut schemas: Vec<_> = known.iter().filter(|relation| relation.name == near).collect();
+            schemas.sort_unstable();
+            for relation in schemas {
+                let written = shortest(access, relation);
                 if !similar.contains(&written) && similar.len() < 5 {
                     similar.push(written);
                 }
@@ -184,7 +196,8 @@ impl Walk<'_> {
 }
 
 /// The name alone where the search_path leads to this very relation, else with its schema.
-fn shortest(catalog: &dyn Catalog, relation: &RelationName) -> String {
+fn shortest(access: &Access, relation: &RelationName) -> String {
+    let catalog = &access.catalog;
     let first = catalog.search_path().iter().find(|schema| catalog.relation(schema, &relation.name).is_some());
     match first {
         Some(schema) if *schema == relation.schema => relation.name.clone(),

@@ -1,0 +1,55 @@
+-- Every type but the arrays, each with the number of its array type: its name, and of those that did not come with PostgreSQL
+-- itself also what it is made of and what converting to or from it runs. Casts come by themselves.
+SELECT t.oid, t.typarray AS array_type, n.nspname AS schema, t.typname AS name, t.typtype = 'd' AS is_domain,
+       t.oid >= 16384 OR n.nspname <> 'pg_catalog' AS is_users_own,
+       (SELECT c.oid FROM pg_catalog.pg_class AS c WHERE c.oid = t.typrelid AND c.relkind <> 'c') AS row_of,
+       ARRAY(
+           SELECT t.typbasetype WHERE t.typbasetype <> 0
+           UNION ALL
+           SELECT a.atttypid FROM pg_catalog.pg_attribute AS a
+           WHERE t.typrelid <> 0 AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+           UNION ALL
+           SELECT r.rngsubtype FROM pg_catalog.pg_range AS r WHERE t.typtype IN ('r', 'm') AND t.oid IN (r.rngtypid, r.rngmultitypid)
+       )::oid[] AS parts,
+       ARRAY(
+           SELECT f.oid
+           FROM (
+               VALUES (t.typinput::oid), (t.typreceive::oid), (t.typmodin::oid), (t.typoutput::oid), (t.typsend::oid), (t.typsubscript::oid)
+           ) AS f(oid)
+           WHERE f.oid >= 16384
+           UNION
+           SELECT f.oid
+           FROM pg_catalog.pg_range AS r
+           CROSS JOIN LATERAL (VALUES (r.rngcanonical::oid), (r.rngsubdiff::oid)) AS f(oid)
+           WHERE t.typtype IN ('r', 'm') AND t.oid IN (r.rngtypid, r.rngmultitypid) AND f.oid >= 16384
+           UNION
+           -- What compares its values where nobody wrote an operator: ORDER BY, DISTINCT, GROUP BY, ranges.
+           SELECT amproc.amproc::oid
+           FROM pg_catalog.pg_opclass AS class
+           JOIN pg_catalog.pg_amproc AS amproc ON amproc.amprocfamily = class.opcfamily AND class.opcintype IN (amproc.amproclefttype, amproc.amprocrighttype)
+           WHERE class.oid >= 16384 AND class.opcintype = t.oid AND class.opcdefault AND amproc.amproc::oid >= 16384
+           UNION
+           SELECT o.oprcode::oid
+           FROM pg_catalog.pg_opclass AS class
+           JOIN pg_catalog.pg_amop AS amop ON amop.amopfamily = class.opcfamily AND class.opcintype IN (amop.amoplefttype, amop.amoprighttype)
+           JOIN pg_catalog.pg_operator AS o ON o.oid = amop.amopopr
+           WHERE class.oid >= 16384 AND class.opcintype = t.oid AND class.opcdefault AND o.oprcode::oid >= 16384
+           UNION
+           -- What a domain's CHECK runs of the user's; built-ins are found in its text.
+           SELECT CASE d.refclassid
+                      WHEN 'pg_catalog.pg_operator'::pg_catalog.regclass
+                      THEN (SELECT o.oprcode::oid FROM pg_catalog.pg_operator AS o WHERE o.oid = d.refobjid)
+                      ELSE d.refobjid
+                  END
+           FROM pg_catalog.pg_constraint AS con
+           JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = con.oid
+           WHERE t.typtype = 'd' AND con.contypid = t.oid
+             AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)
+       )::oid[] AS functions,
+       CASE WHEN t.typtype = 'd' THEN (
+           SELECT pg_catalog.string_agg(pg_catalog.pg_get_constraintdef(con.oid), ' ')
+           FROM pg_catalog.pg_constraint AS con WHERE con.contypid = t.oid AND con.contype = 'c'
+       ) END AS checks
+FROM pg_catalog.pg_type AS t
+JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
+WHERE NOT (t.typcategory = 'A' AND t.typelem <> 0)

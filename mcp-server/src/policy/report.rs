@@ -1,0 +1,70 @@
+//! What a policy comes to: for whom it has rules, and which of its patterns match nothing.
+
+use sql_guard::Catalog;
+
+use super::Policies;
+use super::file::{PolicyFile, Section};
+use crate::caller::Caller;
+
+impl Policies {
+    /// Everybody for whom the rules may differ: each key by itself, and each subject that a section names for each key that may
+    /// act for others.
+    pub fn callers(&self) -> Vec<Caller> {
+        let set = self.0.current.load();
+        let mut callers: Vec<Caller> = self.0.known.keys.iter().map(|key| Caller::of_key(key)).collect();
+        for (key, _) in set.file.keys.iter().filter(|(_, section)| section.may_act_for) {
+            for subject in set.file.subjects.keys() {
+                callers.push(Caller { subject: Some(subject.clone()), ..Caller::of_key(key) });
+            }
+        }
+        callers
+    }
+
+    /// The patterns for a database that match nothing in it, each with its place in the file.
+    pub fn unmatched(&self, database: &str, catalog: &dyn Catalog) -> Vec<String> {
+        let set = self.0.current.load();
+        places(&set.file, database)
+            .into_iter()
+            .flat_map(|(place, section)| unmatched(&place, section, catalog))
+            .collect()
+    }
+}
+
+/// The sections that may hold for a database, with their places.
+fn places<'f>(file: &'f PolicyFile, database: &str) -> Vec<(String, &'f Section)> {
+    let mut places = vec![("default".to_owned(), &file.default)];
+    places.extend(file.databases.get(database).map(|section| (format!("databases.{database}"), section)));
+    for (key, section) in &file.keys {
+        places.push((format!("keys.{key}"), &section.rules));
+        let here = section.databases.get(database);
+        places.extend(here.map(|section| (format!("keys.{key}.databases.{database}"), section)));
+    }
+    places.extend(file.subjects.iter().map(|(subject, section)| (format!("subjects.{subject}"), section)));
+    places
+}
+
+fn unmatched(place: &str, section: &Section, catalog: &dyn Catalog) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut say = |key: &str, pattern: &dyn std::fmt::Display| {
+        found.push(format!("[{place}] {key}: {pattern} matches nothing in the database"));
+    };
+    let tables = [("deny_tables", Some(&section.deny_tables)), ("allow_tables", section.allow_tables.as_ref())];
+    for (key, patterns) in tables {
+        for pattern in patterns.into_iter().flatten() {
+            if !catalog.relations().any(|relation| pattern.matches_table(&relation.name)) {
+                say(key, pattern);
+            }
+        }
+    }
+    for (key, patterns) in [("deny_columns", &section.deny_columns), ("mask_columns", &section.mask_columns)] {
+        for pattern in patterns {
+            let matches = |relation: &sql_guard::Relation| {
+                relation.columns.iter().any(|column| pattern.matches_column(&relation.name, &column.name))
+            };
+            if !catalog.relations().any(matches) {
+                say(key, pattern);
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,45 @@
+//! The policy file under watch: a changed one takes effect without a restart, a bad one doesn't take effect at all.
+
+use std::time::Duration;
+
+use daemon::log::Chain;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use super::Policies;
+
+/// How often the file is looked at. Watching by the system's events would miss files that are replaced behind a link, as
+/// orchestrators do.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+impl Policies {
+    /// Reads the file again whenever it has changed, until `stop`.
+    pub async fn watch(self, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(LOOK_EVERY);
+        let mut told = None;
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = stop.cancelled() => return,
+            }
+            let policies = self.clone();
+            let read = tokio::task::spawn_blocking(move || policies.reload()).await;
+            match read.expect("reading a file doesn't panic") {
+                Ok(changed) => {
+                    if changed {
+                        info!("the policy file has changed and is in force");
+                    }
+                    told = None;
+                }
+                Err(problem) => {
+                    let text = format!("{}", Chain(&problem));
+                    // Once for each state of the file.
+                    if told.as_ref() != Some(&text) {
+                        error!(error = %text, "the policy file has changed and can't be used; the old policy stays in force");
+                        told = Some(text);
+                    }
+                }
+            }
+        }
+    }
+}

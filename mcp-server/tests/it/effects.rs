@@ -1,0 +1,313 @@
+//! The guard's own corpus end to end: through the real program over WebSocket, as a role that may only read and as a
+//! superuser. Attacks end in an error and leave nothing that a second session could find; honest statements give rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use harness::{McpServer, ServerOptions, ThrowawayPostgres, random_secret, repository_file, shared_postgres};
+use serde_json::{Value, json};
+use shared_protocol::tool::run_sql::RunSqlOutput;
+use sqlx::postgres::PgListener;
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+
+use crate::client::Client;
+use crate::corpus::{rows, statement};
+
+/// The version of PostgreSQL that the tests run on, at least; rows for later ones are left out.
+const LEAST_VERSION: u64 = 15;
+
+/// The role that `schema.sql` makes.
+const READER: &str = "guard_reader";
+
+/// How long statements may run that never end.
+const SHORT_TIMEOUT_MS: u64 = 200;
+
+/// Errors that say nothing about a statement.
+const OTHER_REASONS: &[&str] = &["RATE_LIMITED", "SERVER_BUSY", "INTERNAL_ERROR"];
+
+/// What a session of the server looks like to a statement that may ask for settings.
+const SETTINGS: &str = "SELECT current_setting('search_path') AS path, current_setting('app.tenant', true) AS tenant, \
+     current_setting('TimeZone') AS zone, current_setting('transaction_read_only') AS read_only, \
+     current_setting('statement_timeout') AS timeout, current_setting('role') AS role";
+
+/// The key of a caller who may ask for settings.
+const WATCHER: &str = "watcher";
+
+/// Everything outside the tables that a statement could leave behind, for a second session.
+const OBJECTS: &str = "
+    SELECT 'sequences' AS what, (SELECT string_agg(sequencename || '=' || coalesce(last_value, 0), ' ' ORDER BY 1) FROM pg_sequences) AS state
+    UNION ALL SELECT 'large objects', (SELECT md5(string_agg(loid || data::text, ' ' ORDER BY loid, pageno)) FROM pg_largeobject)
+    UNION ALL SELECT 'roles', (SELECT md5(string_agg(r::text, ' ' ORDER BY r::text)) FROM pg_roles AS r WHERE rolname IN ('postgres', 'guard_reader', 'pgmcp_reader'))
+    UNION ALL SELECT 'settings', (SELECT string_agg(s::text, ' ' ORDER BY s::text) FROM pg_db_role_setting AS s)
+    UNION ALL SELECT 'relations', (SELECT md5(string_agg(oid || relname || relacl::text, ' ' ORDER BY oid)) FROM pg_class)
+    UNION ALL SELECT 'functions', (SELECT md5(string_agg(oid || proname, ' ' ORDER BY oid)) FROM pg_proc)
+    UNION ALL SELECT 'schemas', (SELECT string_agg(nspname, ' ' ORDER BY nspname) FROM pg_namespace)
+    UNION ALL SELECT 'locks', (SELECT string_agg(objid::text, ' ') FROM pg_locks WHERE locktype = 'advisory'
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+    UNION ALL SELECT 'prepared', (SELECT string_agg(gid, ' ') FROM pg_prepared_xacts)";
+
+/// A file of the corpus without what can't be judged here.
+fn judged(file: &str) -> Vec<Value> {
+    let mut rows = rows(&repository_file("fixtures/guard").join(file));
+    rows.retain(|row| row.get("needs").is_none() && row["min_version"].as_u64().unwrap_or_default() <= LEAST_VERSION);
+    rows
+}
+
+/// What stands on the search_path of a row's session.
+fn search_path(row: &Value) -> &str {
+    row["search_path"].as_str().unwrap_or("public")
+}
+
+fn on<'r>(rows: &'r [Value], path: &str) -> Vec<&'r Value> {
+    rows.iter().filter(|row| search_path(row) == path).collect()
+}
+
+/// The policies of all rows, each with the key that it is for.
+struct Policies(Vec<(Value, String)>);
+
+impl Policies {
+    fn of(rows: &[&Value]) -> Self {
+        let distinct: BTreeMap<String, Value> =
+            rows.iter().map(|row| (row["policy"].to_string(), row["policy"].clone())).collect();
+        Self(distinct.into_values().map(|policy| (policy, random_secret())).collect())
+    }
+
+    fn key(&self, row: &Value) -> &str {
+        &self.0.iter().find(|(policy, _)| *policy == row["policy"]).expect("every row was looked at").1
+    }
+
+    /// The keys as WS_API_KEY takes them.
+    fn keys(&self, watcher: &str) -> String {
+        let mut keys = format!("{WATCHER}:{watcher}");
+        for (number, (_, key)) in self.0.iter().enumerate() {
+            write!(keys, ",p{number}:{key}").unwrap();
+        }
+        keys
+    }
+
+    /// The policy file: a section for each key.
+    fn file(&self) -> String {
+        let mut file = format!("[keys.{WATCHER}]\nallow_functions = [\"pg_catalog.current_setting\"]\n");
+        for (number, (policy, _)) in self.0.iter().enumerate() {
+            writeln!(file, "[keys.p{number}]").unwrap();
+            for (name, list) in policy.as_object().into_iter().flatten() {
+                // Lists of strings are written alike in JSON and TOML.
+                writeln!(file, "{name} = {list}").unwrap();
+            }
+        }
+        file
+    }
+}
+
+/// A server over one database as one role, and a second session that looks for what its statements leave behind.
+struct Scene {
+    role: &'static str,
+    server: McpServer,
+    clients: BTreeMap<String, Client>,
+    watcher: Client,
+    settings: String,
+    second: PgConnection,
+    listener: PgListener,
+    tables: String,
+    state: BTreeMap<String, String>,
+    _policy: tempfile::TempDir,
+}
+
+impl Scene {
+    async fn new(postgres: &ThrowawayPostgres, role: &'static str, database: &str, policies: &Policies) -> Self {
+        let url = match role {
+            "superuser" => postgres.superuser_url(database),
+            _ => format!("postgres://{READER}:p@127.0.0.1:{}/{database}?sslmode=disable", postgres.port()),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("policy.toml");
+        std::fs::write(&file, policies.file()).unwrap();
+        let watcher = random_secret();
+        let options = ServerOptions { api_key: policies.keys(&watcher), ..ServerOptions::new(url) }
+            .with_env("POLICY_FILE", file.display().to_string())
+            .with_env("ALLOW_PRIVILEGED_ROLE", "true")
+            .with_env("RATE_LIMIT_PER_MINUTE", "0")
+            // Every statement runs on the connection of the one before.
+            .with_env("POOL_SIZE", "1");
+        let server = McpServer::start(options).await.unwrap();
+        let mut second = postgres.superuser(database).await.unwrap();
+        // What it calls must be PostgreSQL's own, whatever the database's search_path is.
+        sqlx::raw_sql("SET search_path = pg_catalog").execute(&mut second).await.unwrap();
+        let mut listener = PgListener::connect(&postgres.superuser_url(database)).await.unwrap();
+        listener.listen("guard_channel").await.unwrap();
+        let tables = sqlx::query_scalar(
+            "SELECT string_agg(format('SELECT %L AS what, (SELECT md5(string_agg(t::text, '','' ORDER BY t::text)) FROM %s AS t) AS state', \
+             oid::regclass, oid::regclass), ' UNION ALL ') FROM pg_class WHERE relkind IN ('r', 'm') \
+             AND relnamespace::regnamespace::text !~ '^(pg_|information_schema)'",
+        );
+        let tables = tables.fetch_one(&mut second).await.unwrap();
+        let mut watcher = Client::open_with_key(&server, &watcher).await;
+        let settings = settings(&mut watcher).await;
+        let (clients, state) = (BTreeMap::new(), BTreeMap::new());
+        let mut scene =
+            Self { role, server, clients, watcher, settings, second, listener, tables, state, _policy: folder };
+        scene.state = scene.look().await;
+        scene
+    }
+
+    /// What a second session sees of the database.
+    async fn look(&mut self) -> BTreeMap<String, String> {
+        let sql = format!("{} UNION ALL {OBJECTS}", self.tables);
+        let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut self.second).await.unwrap();
+        rows.iter().map(|row| (row.get(0), row.get::<Option<String>, _>(1).unwrap_or_default())).collect()
+    }
+
+    /// What the statements since the last look have left behind, if anything.
+    async fn effects(&mut self, of: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let now = self.look().await;
+        for (what, state) in &now {
+            if self.state.get(what) != Some(state) {
+                found.push(format!("{of} as {}: {what} were {:?} and are {state:?}", self.role, self.state.get(what)));
+            }
+        }
+        self.state = now;
+        let settings = settings(&mut self.watcher).await;
+        if settings != self.settings {
+            found.push(format!("{of} as {}: the session had {} and has {settings}", self.role, self.settings));
+        }
+        while let Ok(notification) = tokio::time::timeout(Duration::from_millis(5), self.listener.recv()).await {
+            found.push(format!("{of} as {}: {notification:?}", self.role));
+        }
+        found
+    }
+
+    /// The answer to a statement under the policy of that key: its content, and whether that is an error.
+    async fn run(&mut self, key: &str, arguments: Value) -> (Value, bool) {
+        if !self.clients.contains_key(key) {
+            let client = Client::open_with_key(&self.server, key).await;
+            self.clients.insert(key.to_owned(), client);
+        }
+        let (content, is_error) = self.clients.get_mut(key).unwrap().run(arguments).await;
+        (serde_json::from_str(&content).unwrap(), is_error)
+    }
+}
+
+/// What the session of the next statement looks like; an error says so, where the server serves no such session.
+async fn settings(watcher: &mut Client) -> String {
+    let (content, _) = watcher.run(json!({ "query": SETTINGS })).await;
+    let answer: Value = serde_json::from_str(&content).unwrap();
+    format!("{}{}", answer["rows"], answer["error"])
+}
+
+/// How many statements of each category ended how.
+#[derive(Default)]
+struct Counts(BTreeMap<String, BTreeMap<&'static str, usize>>);
+
+impl Counts {
+    fn add(&mut self, row: &Value, end: &'static str) {
+        *self.0.entry(row["category"].as_str().unwrap().to_owned()).or_default().entry(end).or_default() += 1;
+    }
+
+    fn print(&self, title: &str) {
+        println!("{title}");
+        for (category, ends) in &self.0 {
+            let ends: Vec<String> = ends.iter().map(|(end, count)| format!("{count} {end}")).collect();
+            println!("  {category}: {}", ends.join(", "));
+        }
+    }
+}
+
+/// The output positions, from 1, that are masked.
+fn masked(answer: &Value) -> Value {
+    let output: RunSqlOutput = serde_json::from_value(answer.clone()).unwrap();
+    let columns = output.columns.iter().enumerate();
+    columns.filter(|(_, column)| column.masked).map(|(at, _)| at + 1).collect::<Vec<_>>().into()
+}
+
+async fn attack(scene: &mut Scene, row: &Value, key: &str, counts: &mut Counts) -> Option<String> {
+    let mut arguments = json!({ "query": statement(row) });
+    if row["wall"] == 4 {
+        arguments["timeoutMs"] = SHORT_TIMEOUT_MS.into();
+    }
+    let (answer, is_error) = scene.run(key, arguments).await;
+    let id = row["id"].as_str().unwrap();
+    if is_error && !answer["error"]["code"].as_str().is_some_and(|code| OTHER_REASONS.contains(&code)) {
+        counts.add(row, "refused");
+        return None;
+    }
+    if row["wall"] == 4 && answer["truncated"] == true {
+        counts.add(row, "cut short");
+        return None;
+    }
+    if row.get("or_masked").is_some_and(|places| *places == masked(&answer)) {
+        counts.add(row, "masked");
+        return None;
+    }
+    counts.add(row, "answered");
+    Some(format!("{id} as {} is answered: {:.300}: {:.300}", scene.role, statement(row), answer.to_string()))
+}
+
+async fn honest(scene: &mut Scene, row: &Value, key: &str, counts: &mut Counts) -> Option<String> {
+    let params = row.get("params").cloned().unwrap_or_else(|| json!([]));
+    let sql = statement(row);
+    let (mut answer, mut is_error) = scene.run(key, json!({ "query": sql, "params": params })).await;
+    if answer["error"]["code"] == "PARAMETER_ERROR" {
+        // The corpus has values as text, which the error says how to send.
+        let sql = sql.replace("$1::", "$1::text::");
+        (answer, is_error) = scene.run(key, json!({ "query": sql, "params": params })).await;
+    }
+    counts.add(row, if is_error { "refused" } else { "answered" });
+    let id = row["id"].as_str().unwrap();
+    if is_error {
+        return Some(format!("{id} as {}: {:.300}: {:.600}", scene.role, statement(row), answer.to_string()));
+    }
+    let expected = row.get("masked").cloned().unwrap_or_else(|| json!([]));
+    (masked(&answer) != expected).then(|| format!("{id} as {} masks {}, not {expected}", scene.role, masked(&answer)))
+}
+
+/// All rows of one search_path as one role; what went wrong.
+async fn play(role: &'static str, database: &str, attacks: &[&Value], honests: &[&Value]) -> Vec<String> {
+    let policies = Policies::of(&[attacks, honests].concat());
+    let mut scene = Scene::new(shared_postgres().await, role, database, &policies).await;
+    let (mut refusals, mut answers, mut failures) = (Counts::default(), Counts::default(), Vec::new());
+    let mut category = "";
+    for row in attacks {
+        if row["category"] != category {
+            failures.extend(scene.effects(category).await);
+            category = row["category"].as_str().unwrap();
+        }
+        failures.extend(attack(&mut scene, row, policies.key(row), &mut refusals).await);
+    }
+    failures.extend(scene.effects(category).await);
+    for row in honests {
+        failures.extend(honest(&mut scene, row, policies.key(row), &mut answers).await);
+    }
+    failures.extend(scene.effects("honest statements").await);
+    refusals.print(&format!("attacks as {role} over {database}"));
+    answers.print(&format!("honest statements as {role} over {database}"));
+    failures
+}
+
+#[tokio::test]
+async fn no_attack_has_an_effect_and_honest_statements_give_rows() {
+    let postgres = shared_postgres().await;
+    let folder = repository_file("fixtures/guard");
+    let schema: PathBuf = folder.join("schema.sql");
+    let (attacks, honests) = (judged("attacks.jsonl"), judged("honest.jsonl"));
+    let paths: BTreeSet<&str> = attacks.iter().chain(&honests).map(search_path).collect();
+    let mut failures = Vec::new();
+    for (number, path) in paths.into_iter().enumerate() {
+        let (attacks, honests) = (on(&attacks, path), on(&honests, path));
+        let as_role = async |role: &'static str| {
+            let database = format!("effects_{number}_{role}");
+            postgres.create_database(&database, &[&schema]).await.unwrap();
+            let password = if role == "reader" { format!("ALTER ROLE {READER} PASSWORD 'p'") } else { String::new() };
+            let sql = format!("ALTER DATABASE {database} SET search_path = {path}; {password}");
+            let mut superuser = postgres.superuser(&database).await.unwrap();
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut superuser).await.unwrap();
+            play(role, &database, &attacks, &honests).await
+        };
+        // One after the other they would take twice as long.
+        let (as_reader, as_superuser) = tokio::join!(as_role("reader"), as_role("superuser"));
+        failures.extend(as_reader.into_iter().chain(as_superuser));
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}

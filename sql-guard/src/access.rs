@@ -1,0 +1,271 @@
+//! A database as one caller sees it: policy applied to a catalog.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::catalog::{Catalog, Function, ObjectId, Relation, RelationName, Words};
+use crate::columns::{Column, Columns, Restriction};
+use crate::policy::Policy;
+use crate::statement::definition;
+
+/// A database as one caller sees it. Verdicts are cached by it, so it is made once for a catalog and a policy and then shared.
+pub struct Access {
+    id: u64,
+    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) policy: Arc<Policy>,
+    sights: Mutex<HashMap<RelationName, Sight>>,
+    /// Why each function that was asked for may not run, if it may not.
+    pub(crate) routines: Mutex<HashMap<ObjectId, Option<String>>>,
+    restricts: OnceLock<bool>,
+}
+
+/// What a relation is to the caller.
+#[derive(Debug, Clone)]
+pub(crate) enum Sight {
+    /// Absent.
+    Hidden,
+    /// There.
+    Seen(Arc<Seen>),
+}
+
+/// A relation that the caller may read.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// Its columns to statements.
+    pub(crate) columns: Columns,
+    /// Its columns to views, which read with their owners' rights what the role may not.
+    pub(crate) to_views: Columns,
+    /// Whether a rule, and not only the name of a column, restricts any of them.
+    is_ruled: bool,
+    /// Whether reading it may run code of the database's own.
+    pub(crate) runs_code: bool,
+}
+
+impl Sight {
+    fn seen(&self) -> Option<&Seen> {
+        match self {
+            Self::Hidden => None,
+            Self::Seen(seen) => Some(seen),
+        }
+    }
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access").field("id", &self.id).field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+impl Access {
+    /// The catalog under the policy. What each relation is to the caller is found out when it is asked for first;
+    /// [`crate::Guard::access`] asks for all.
+    pub(crate) fn new(catalog: Arc<dyn Catalog>, policy: Arc<Policy>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            catalog,
+            policy,
+            sights: Mutex::default(),
+            routines: Mutex::default(),
+            restricts: OnceLock::new(),
+        }
+    }
+
+    /// Tells this access from every other one of the process.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Looks at every relation, so that later questions are answered at once.
+    pub(crate) fn look_at_all(&self) {
+        for relation in self.catalog.relations() {
+            self.sight(&relation.name.schema, &relation.name.name);
+        }
+        self.restricts();
+    }
+
+    /// What the caller may do with each column of a relation, in order; nothing where the relation is hidden or isn't there.
+    pub fn columns(&self, schema: &str, name: &str) -> Option<Vec<(Arc<str>, Restriction)>> {
+        match self.sight(schema, name)? {
+            Sight::Hidden => None,
+            Sight::Seen(seen) => {
+                let known = seen.columns.known().iter();
+                Some(known.filter_map(|column| Some((column.name.clone()?, column.restriction))).collect())
+            }
+        }
+    }
+
+    /// Whether anything is hidden or masked.
+    pub fn restricts(&self) -> bool {
+        *self.restricts.get_or_init(|| {
+            self.catalog.relations().any(|relation| match self.sight(&relation.name.schema, &relation.name.name) {
+                Some(Sight::Seen(seen)) => seen.columns.worst() >= Restriction::Masked,
+                _ => true,
+            })
+        })
+    }
+
+    /// What a relation is to the caller; nothing where there is none.
+    pub(crate) fn sight(&self, schema: &str, name: &str) -> Option<Sight> {
+        let asked = RelationName { schema: schema.to_string(), name: name.to_string() };
+        if let Some(known) = lock(&self.sights).get(&asked) {
+            return Some(known.clone());
+        }
+        let relation = self.catalog.relation(schema, name)?;
+        // A view that reads itself can't be; should a catalog say so, nobody sees it.
+        lock(&self.sights).insert(asked.clone(), Sight::Hidden);
+        let sight = self.look(relation).map_or(Sight::Hidden, |seen| Sight::Seen(Arc::new(seen)));
+        lock(&self.sights).insert(asked, sight.clone());
+        Some(sight)
+    }
+
+    /// The relations that the caller may know of.
+    pub fn visible(&self) -> impl Iterator<Item = &Relation> {
+        self.catalog
+            .relations()
+            .filter(|relation| matches!(self.sight(&relation.name.schema, &relation.name.name), Some(Sight::Seen(_))))
+    }
+
+    fn look(&self, relation: &Relation) -> Option<Seen> {
+        let ancestors = self.kin(relation, |relation| &relation.parents);
+        let descendants = self.kin(relation, |relation| &relation.children);
+        // A table's rows are its parents' rows too, so a rule about either holds for both.
+        let mut family = ancestors.iter().chain(&descendants).map(|kin| &kin.name);
+        if !self.policy.allows_table(&relation.name)
+            || self.policy.denies_table(&relation.name)
+            || family.any(|name| self.policy.denies_table(name))
+        {
+            return None;
+        }
+        let kin: Vec<&Relation> = ancestors.into_iter().chain(descendants).collect();
+        let mut runs_code = relation.runs_code || kin.iter().any(|relation| relation.runs_code);
+        let mut is_ruled =
+            kin.iter().map(|kin| &kin.name).chain([&relation.name]).any(|name| self.policy.has_column_rule(name));
+        let mut columns = self.own_columns(relation, &kin);
+        // A cast of the user's may run even where a value is only put out.
+        runs_code |= columns.iter().any(|column| column.restriction == Restriction::Fixed);
+        if let Some(view) = &relation.view {
+            let functions: Vec<&Function> = view.functions.iter().filter_map(|id| self.catalog.function(*id)).collect();
+            runs_code |= functions.len() < view.functions.len();
+            runs_code |= functions.iter().any(|function| function.leaves_traces());
+            runs_code |= self.calls_denied(&view.definition);
+            let read: Vec<Sight> = view.reads.iter().filter_map(|name| self.sight_through_view(name)).collect();
+            for seen in read.iter().filter_map(Sight::seen) {
+                runs_code |= seen.runs_code;
+                is_ruled |= seen.is_ruled;
+            }
+            // The policy that names the view answers for what the view shows.
+            if !self.policy.names_table(&relation.name) {
+                let mut bodies = functions.iter().filter_map(|function| function.body.as_deref());
+                if bodies.any(|body| self.speaks_of_restricted(body, Some(&relation.name))) {
+                    return None;
+                }
+                self.inherit(&mut columns, &view.definition, &read)?;
+            }
+        }
+        let to_views = Columns::all(columns.iter().cloned()).ok()?;
+        for (column, of) in columns.iter_mut().zip(&relation.columns) {
+            if !of.is_readable {
+                column.restriction = Restriction::Hidden;
+            }
+        }
+        Some(Seen { columns: Columns::all(columns).ok()?, to_views, is_ruled, runs_code })
+    }
+
+    /// Whether a body that speaks of a relation may show what the caller may not see of it.
+    pub(crate) fn shows_restricted(&self, body: &Words, relation: &RelationName) -> bool {
+        let Some(Sight::Seen(seen)) = self.sight(&relation.schema, &relation.name) else { return true };
+        let columns = seen.to_views.known().iter();
+        let mut restricted = columns.filter(|column| column.restriction >= Restriction::Masked).peekable();
+        let shows = |column: &Column| column.name.as_deref().is_some_and(|name| body.mention(name));
+        restricted.peek().is_some() && (seen.is_ruled || body.has_star() || restricted.any(shows))
+    }
+
+    /// A relation's columns under the rules about columns: its own, and those of its kin.
+    fn own_columns(&self, relation: &Relation, kin: &[&Relation]) -> Vec<Column> {
+        let restriction = |column: &crate::catalog::Column| {
+            let of_kin = || kin.iter().filter(|kin| kin.columns.iter().any(|other| other.name == column.name));
+            let names = || of_kin().map(|kin| &kin.name).chain([&relation.name]);
+            let is_secret = || self.policy.is_sensitive(&column.name) && self.holds_text(&column.type_name);
+            if names().any(|name| self.policy.denies_column(name, &column.name)) {
+                Restriction::Hidden
+            } else if names().any(|name| self.policy.masks_column(name, &column.name)) || is_secret() {
+                Restriction::Masked
+            } else if self.type_denied(&column.type_name).is_some() {
+                Restriction::Fixed
+            } else {
+                Restriction::Free
+            }
+        };
+        let columns = relation.columns.iter();
+        let mut own: Vec<Column> = columns
+            .map(|column| Column { name: Some(Arc::clone(&column.name)), restriction: restriction(column) })
+            .collect();
+        // What is computed from restricted columns is as restricted.
+        let restricted: Vec<Column> =
+            own.iter().filter(|column| column.restriction >= Restriction::Masked).cloned().collect();
+        for (column, of) in own.iter_mut().zip(&relation.columns) {
+            let Some(words) = &of.generated_from else { continue };
+            let from = restricted.iter().filter(|other| other.name.as_deref().is_some_and(|name| words.mention(name)));
+            column.restriction = from.map(|other| other.restriction).max().unwrap_or_default().max(column.restriction);
+        }
+        own
+    }
+
+    /// What a relation that a view reads is to the caller. The role may lack the right to read it; the rules hold all the same.
+    fn sight_through_view(&self, name: &RelationName) -> Option<Sight> {
+        let ruled =
+            self.policy.denies_table(name) || !self.policy.allows_table(name) || self.policy.has_column_rule(name);
+        self.sight(&name.schema, &name.name).or(ruled.then_some(Sight::Hidden))
+    }
+
+    /// Restricts the columns of a view by what they show of the relations that it reads; nothing where it can't be seen.
+    fn inherit(&self, columns: &mut [Column], definition: &str, read: &[Sight]) -> Option<()> {
+        let worst = read.iter().map(|sight| match sight {
+            Sight::Hidden => Restriction::Hidden,
+            // That a column of a table is hidden doesn't mean that the view shows it.
+            Sight::Seen(seen) => seen.to_views.worst().min(Restriction::Masked),
+        });
+        match worst.max() {
+            Some(Restriction::Hidden) => return None,
+            Some(Restriction::Masked) => {}
+            _ => return Some(()),
+        }
+        let outputs = definition::outputs(definition, self)?;
+        if outputs.is_open() || outputs.known().len() != columns.len() {
+            return None;
+        }
+        for (column, output) in columns.iter_mut().zip(outputs.known()) {
+            column.restriction = column.restriction.max(output.restriction);
+        }
+        Some(())
+    }
+
+    /// All relations that are reached by `step` again and again.
+    fn kin<'c>(
+        &'c self,
+        relation: &'c Relation,
+        step: impl Fn(&'c Relation) -> &'c [RelationName],
+    ) -> Vec<&'c Relation> {
+        let mut found: Vec<&Relation> = Vec::new();
+        let mut seen = HashSet::from([&relation.name]);
+        let mut waiting: Vec<&RelationName> = step(relation).iter().collect();
+        while let Some(name) = waiting.pop() {
+            if !seen.insert(name) {
+                continue;
+            }
+            if let Some(kin) = self.catalog.relation(&name.schema, &name.name) {
+                waiting.extend(step(kin));
+                found.push(kin);
+            }
+        }
+        found
+    }
+}
+
+/// The value behind a lock that no panic leaves half changed.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,110 @@
+//! Joins: what their conditions see, and which columns USING and NATURAL make one.
+
+use std::collections::HashSet;
+
+use pg_query::protobuf::JoinExpr;
+
+use super::{Walk, names};
+use crate::columns::{Column, Columns, Found, Restriction};
+use crate::rejection::Rejection;
+
+impl<'a> Walk<'a> {
+    /// Judges a join and tells its row: merged columns first, then the others of either side.
+    pub(super) fn join(&mut self, join: &'a JoinExpr) -> Result<Columns, Rejection> {
+        let JoinExpr { jointype: _, is_natural, larg, rarg, using_clause, join_using_alias, quals, alias, rtindex: _ } =
+            join;
+        let (Some(left), Some(right)) = (larg, rarg) else { return Err(self.unknown("half a join", -1)) };
+        let before = self.level().items.len();
+        let rows_before = self.level().rows.len();
+        let left = self.row_source(left)?;
+        // The right side of a LATERAL join sees the left one.
+        self.level().rows.push(left.clone());
+        let right = self.row_source(right)?;
+        self.level().rows.truncate(rows_before);
+        let merged: Vec<&str> = match is_natural {
+            true => self.common(&left, &right)?,
+            false => names(using_clause),
+        };
+        if *is_natural || !merged.is_empty() {
+            self.implied_operator("=", -1)?;
+        }
+        for column in &merged {
+            self.merged_column(column, [&left, &right])?;
+        }
+        let merges: Vec<String> = merged.iter().map(ToString::to_string).collect();
+        let row = self.merge(&left, &right, &merges, *is_natural)?;
+        if let Some(alias) = join_using_alias {
+            self.bring_in("", Some(alias), Columns::named(merges.iter().map(String::as_str))?)?;
+        }
+        if let Some(quals) = quals {
+            // The condition sees the two sides, and nothing that stands beside the join.
+            let beside: Vec<_> = self.level().items.drain(..before).collect();
+            let rows = std::mem::replace(&mut self.level().rows, vec![left, right]);
+            self.expression(quals)?;
+            self.level().rows = rows;
+            self.level().items.splice(..0, beside);
+        }
+        let Some(alias) = alias else { return Ok(row) };
+        // Behind an alias the sides can't be named any more.
+        self.level().items.truncate(before);
+        self.bring_in("", Some(alias), row)
+    }
+
+    /// The columns that NATURAL would compare. Columns that the caller may not see would be compared as well.
+    fn common<'c>(&self, left: &'c Columns, right: &Columns) -> Result<Vec<&'c str>, Rejection> {
+        for side in [left, right] {
+            if side.worst() == Restriction::Hidden {
+                return Err(self.all_columns_denied(side, "NATURAL JOIN", -1));
+            }
+        }
+        // Columns that aren't known, or not by name, may be common too. They would be merged and stand first, so that nobody
+        // could tell any more which places are masked.
+        if !(left.is_certain() && right.is_certain()) {
+            for side in [left, right] {
+                if side.worst() == Restriction::Masked {
+                    return Err(self.all_columns_denied(side, "NATURAL JOIN", -1));
+                }
+            }
+        }
+        let known = left.known().iter().filter_map(|column| column.name.as_deref());
+        let mut seen = HashSet::new();
+        Ok(known.filter(|name| matches!(right.find(name), Found::Column(_)) && seen.insert(*name)).collect())
+    }
+
+    /// The row of a join.
+    fn merge(
+        &mut self,
+        left: &Columns,
+        right: &Columns,
+        merged: &[String],
+        is_natural: bool,
+    ) -> Result<Columns, Rejection> {
+        let has = |side: &Columns, name: &String| matches!(side.find(name), Found::Column(_));
+        // What is merged stands first, so a name that only may be there leaves every place uncertain.
+        let is_certain = match is_natural {
+            true => left.is_certain() && right.is_certain(),
+            false => merged.iter().all(|name| has(left, name) && has(right, name)),
+        };
+        let merges: HashSet<&str> = merged.iter().map(String::as_str).collect();
+        if merged.is_empty() && is_certain {
+            let mut row = left.clone();
+            row.extend(right)?;
+            self.count_columns(&row)?;
+            return Ok(row);
+        }
+        let is_merged = |column: &&Column| column.name.as_deref().is_some_and(|name| merges.contains(name));
+        let mut row = Columns::named(merged.iter().map(String::as_str))?;
+        for side in [left, right] {
+            let others = side.known().iter().filter(|column| !is_merged(column)).cloned();
+            row.extend(&Columns::all(others)?)?;
+            if side.is_open() {
+                row.push_unknown();
+            }
+        }
+        if !is_certain {
+            row.forget_places();
+        }
+        self.count_columns(&row)?;
+        Ok(row)
+    }
+}
