@@ -139,7 +139,7 @@ fn tools(config: &Config) -> anyhow::Result<Arc<ToolContext>> {
     // Half of the slots at most stand still for want of memory.
     let waiters = (limits.max_concurrent_queries / 2).max(1);
     let memory = ResultMemory::new(limits.max_total_result_bytes, waiters, config.database.pool_timeout);
-    let guard = Guard::new(Limits::default());
+    let guard = Guard::new(Limits { strict_comments: config.strict_comments, ..Limits::default() });
     let known = Known {
         databases: [config.database.name.clone()].into(),
         keys: config.listener.keys.names().map(str::to_owned).collect(),

@@ -28,6 +28,9 @@ pub(crate) struct Parsed {
 /// The one statement of `text`. To be called on a guard thread: the tree may be deep, and dropping it recurses too.
 pub(crate) fn parse(text: &str, limits: &Limits) -> Result<Parsed, Rejection> {
     measure(text, limits)?;
+    if limits.strict_comments {
+        writing_word_in_comment(text)?;
+    }
     let tree = pg_query::parse(text, 0).map_err(|error| syntax_error(text, error))?.protobuf;
     let mut statements = tree.stmts.into_iter();
     let Some(first) = statements.next() else {
@@ -91,6 +94,34 @@ pub(crate) fn measure(text: &str, limits: &Limits) -> Result<(), Rejection> {
         if tokens > limits.max_tokens {
             return Err(too_complex(format!("The statement has {tokens} tokens"), limits.max_tokens)
                 .suggest("Pass a long list of values as one array parameter: = ANY($1)."));
+        }
+    }
+    Ok(())
+}
+
+/// Words that write, which strict rules don't want even in comments.
+const WRITING_WORDS: &[&str] = &[
+    "alter", "call", "copy", "create", "delete", "drop", "execute", "grant", "insert", "merge", "revoke", "truncate",
+    "update",
+];
+
+/// Refuses a comment with a word that writes.
+fn writing_word_in_comment(text: &str) -> Result<(), Rejection> {
+    let tokens = scan(text).map_err(|error| syntax_error(text, error))?;
+    for token in tokens {
+        if !matches!(Token::try_from(token.token), Ok(Token::SqlComment | Token::CComment)) {
+            continue;
+        }
+        let bounds = (usize::try_from(token.start), usize::try_from(token.end));
+        let (Ok(start), Ok(end)) = bounds else { continue };
+        let comment = text.get(start..end).unwrap_or_default();
+        let words = comment.split(|one: char| !one.is_alphanumeric() && one != '_');
+        if let Some(word) = words.into_iter().find(|word| WRITING_WORDS.contains(&word.to_lowercase().as_str())) {
+            let message = format!("{word} stands in a comment, which this server does not allow");
+            return Err(Rejection::new(ErrorCode::WriteOperationDenied, message)
+                .refused(word)
+                .suggest("Leave the comment out.")
+                .at(text, token.start));
         }
     }
     Ok(())
@@ -334,6 +365,18 @@ mod tests {
         check(format!("SELECT 1 {}", "-+".repeat(30_000)), "operator characters");
         check(format!("{}{} SELECT 1", "/* ".repeat(40), " */".repeat(40)), "nested");
         check(format!("{} SELECT 1", "/* '".repeat(40)), "nested");
+    }
+
+    #[test]
+    fn words_that_write_are_refused_in_comments_where_that_is_wanted() {
+        let text = "SELECT 'DROP' AS \"update\", updated_at FROM t -- drop it";
+        assert!(parse(text, &Limits::default()).is_ok());
+        let strict = Limits { strict_comments: true, ..Limits::default() };
+        let rejection = parse(text, &strict).unwrap_err();
+        assert_eq!((rejection.code, rejection.refused.as_deref()), (ErrorCode::WriteOperationDenied, Some("drop")));
+        assert_eq!(rejection.position.map(|at| at.column), Some(46));
+        assert!(parse("SELECT 'DROP' AS \"update\" /* dropped, updated */", &strict).is_ok());
+        assert!(parse("SELECT /* a /* Delete */ */ 1", &strict).is_err());
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Workshop {
             statement_timeout: config.limits.max_statement_timeout,
             allow_privileged_role: true,
         };
-        let guard = Guard::new(Limits::default());
+        let guard = Guard::new(Limits { strict_comments: config.strict_comments, ..Limits::default() });
         let catalogs = Catalogs::new(Database::new(&config.database, pins), guard.clone(), config.catalog_ttl);
         let snapshot = catalogs.current().await.context("read the database's catalog")?;
         Ok(Self { guard, catalogs, snapshot })

@@ -96,6 +96,12 @@ pub const VARIABLES: &[Variable] = &[
         "What each key may see and take; read again when it changes",
     ),
     Variable::plain(
+        "GUARD_STRICT_COMMENTS",
+        "false",
+        "true or false",
+        "Refuse statements with words that write in their comments; they harm nobody there, and honest statements have them",
+    ),
+    Variable::plain(
         "ALLOW_PRIVILEGED_ROLE",
         "false",
         "true or false",

@@ -56,6 +56,7 @@ async fn effect_of(variable: &str) {
         "RATE_LIMIT_PER_MINUTE" => calls_are_counted_by_the_minute().await,
         "MAX_CONNECTIONS" => connections_are_counted().await,
         "MAX_MESSAGE_BYTES" => messages_are_measured().await,
+        "GUARD_STRICT_COMMENTS" => comments_may_be_judged_too().await,
         "POLICY_FILE" => a_policy_is_read().await,
         "AUDIT_LOG" => assert!(audited(&[]).await.contains("SELECT $1")),
         "AUDIT_VALUES" => assert!(audited(&[("AUDIT_VALUES", "true")]).await.contains("SELECT 12345")),
@@ -338,6 +339,12 @@ async fn the_log_is_for_people() {
 async fn the_log_tells_less() {
     assert_eq!(log_of_a_start("LOG_LEVEL", "error").await, "");
     assert!(log_of_a_start("LOG_LEVEL", "info").await.contains("listening on"));
+}
+
+async fn comments_may_be_judged_too() {
+    let server = shop_server_with(&[("GUARD_STRICT_COMMENTS", "true")]).await;
+    let error = Client::open(&server).await.error(json!({ "query": "SELECT 1 -- drop it" })).await;
+    assert_eq!((&error["code"], &error["context"]["refused"]), (&json!("WRITE_OPERATION_DENIED"), &json!("drop")));
 }
 
 async fn a_policy_is_read() {
