@@ -1,7 +1,9 @@
 //! Which of the database's own functions, operators, casts and types may run for a caller.
 
+use std::collections::HashSet;
+
 use crate::access::{Access, Sight, lock};
-use crate::catalog::{Function, FunctionRef, Operator, RelationName, TypeName, UserType, Volatility, Words};
+use crate::catalog::{Function, FunctionRef, ObjectId, Operator, RelationName, TypeName, UserType, Volatility, Words};
 use crate::columns::Restriction;
 use crate::functions::{self, Standing};
 use crate::types::{self, PG_CATALOG};
@@ -9,8 +11,30 @@ use crate::types::{self, PG_CATALOG};
 /// PostgreSQL's types that hold text or bytes.
 const TEXT_TYPES: &[&str] = &["text", "varchar", "bpchar", "char", "name", "bytea", "citext"];
 
-/// How many functions may stand behind one another before the outermost is refused.
-const MAX_REACH: usize = 32;
+/// How many functions and types may stand behind one another before the outermost is refused.
+const MAX_DEPTH: usize = 32;
+
+/// What has been reached from a function, an operator or a type, so that each thing is looked at once. What leads back to itself
+/// is judged by the rest of what it does.
+#[derive(Debug, Default)]
+struct Reached {
+    functions: HashSet<ObjectId>,
+    types: HashSet<TypeName>,
+    depth: usize,
+}
+
+impl Reached {
+    /// Looks one step further, unless that is too far.
+    fn further(&mut self, look: impl FnOnce(&mut Self) -> Option<String>) -> Option<String> {
+        if self.depth == MAX_DEPTH {
+            return Some("reaches too far, one thing from another".to_string());
+        }
+        self.depth += 1;
+        let found = look(self);
+        self.depth -= 1;
+        found
+    }
+}
 
 impl Access {
     /// Why a function of the database's own may not be called, if it may not.
@@ -18,30 +42,29 @@ impl Access {
     /// By default only what PostgreSQL was told changes nothing may run, with the caller's rights, as long as nothing that it is
     /// seen to reach is refused or hidden. A policy may allow any function by its name.
     pub(crate) fn function_denied(&self, function: &Function) -> Option<String> {
-        self.reached(function, MAX_REACH)
-    }
-
-    fn reached(&self, function: &Function, reach: usize) -> Option<String> {
         if let Some(known) = lock(&self.routines).get(&function.id) {
             return known.clone();
         }
-        if reach == 0 {
-            return Some("calls too many others, one from another".to_string());
-        }
-        // One that calls itself is judged by the rest of what it does.
-        lock(&self.routines).insert(function.id, None);
-        let verdict = self.judge(function, reach - 1);
+        // Only a whole verdict is kept: others ask at the same time, and half of one says nothing of those on the way.
+        let verdict = self.reached(function, &mut Reached::default());
         lock(&self.routines).insert(function.id, verdict.clone());
         verdict
     }
 
-    fn judge(&self, function: &Function, reach: usize) -> Option<String> {
+    fn reached(&self, function: &Function, reached: &mut Reached) -> Option<String> {
+        match reached.functions.insert(function.id) {
+            true => reached.further(|reached| self.judge(function, reached)),
+            false => None,
+        }
+    }
+
+    fn judge(&self, function: &Function, reached: &mut Reached) -> Option<String> {
         if function.is_procedure {
             return Some("is a procedure".to_string());
         }
         // A polymorphic argument takes the type of what is given.
         let mut arguments = function.arguments.iter().filter(|argument| !types::is_polymorphic(argument));
-        if let Some(why) = arguments.find_map(|argument| self.type_denied(argument)) {
+        if let Some(why) = arguments.find_map(|argument| self.converted(argument, reached)) {
             return Some(format!("takes a type that {why}"));
         }
         if self.policy.allows_function(function) {
@@ -61,12 +84,12 @@ impl Access {
         if function.is_security_definer {
             return Some("runs with its owner's rights (SECURITY DEFINER)".to_string());
         }
-        let uses = function.uses.iter().find_map(|used| self.reference_denied(used, reach));
-        uses.or_else(|| function.body.as_deref().and_then(|body| self.body_denied(body, &function.schema, reach)))
+        let uses = function.uses.iter().find_map(|used| self.reference_denied(used, reached));
+        uses.or_else(|| function.body.as_deref().and_then(|body| self.body_denied(body, &function.schema, reached)))
     }
 
     /// Why a function behind a cast, an operator, a type or an aggregate may not run, if it may not.
-    pub(crate) fn reference_denied(&self, function: &FunctionRef, reach: usize) -> Option<String> {
+    fn reference_denied(&self, function: &FunctionRef, reached: &mut Reached) -> Option<String> {
         match function {
             FunctionRef::BuiltIn(name) => {
                 let standing = functions::standing(name);
@@ -74,7 +97,7 @@ impl Access {
             }
             FunctionRef::User(id) => match self.catalog.function(*id) {
                 Some(function) => {
-                    self.reached(function, reach).map(|why| format!("runs {}(), which {why}", function.name))
+                    self.reached(function, reached).map(|why| format!("runs {}(), which {why}", function.name))
                 }
                 None => Some("runs a function that nothing is known of".to_string()),
             },
@@ -82,7 +105,7 @@ impl Access {
     }
 
     /// Why a body may not run, as far as its words show. `home` is the schema that it stands in.
-    fn body_denied(&self, body: &Words, home: &str, reach: usize) -> Option<String> {
+    fn body_denied(&self, body: &Words, home: &str, reached: &mut Reached) -> Option<String> {
         if body.mention("execute") {
             return Some("runs text that it makes up (EXECUTE)".to_string());
         }
@@ -94,7 +117,7 @@ impl Access {
             function.schema == home || path.contains(&function.schema) || body.mention(&function.schema)
         };
         for function in body.called().flat_map(|name| self.catalog.functions(name)).filter(is_meant) {
-            if let Some(why) = self.reached(function, reach) {
+            if let Some(why) = self.reached(function, reached) {
                 return Some(format!("calls {}(), which {why}", function.name));
             }
         }
@@ -124,41 +147,43 @@ impl Access {
 
     /// Why an operator of the database's own may not run, if it may not.
     pub(crate) fn operator_denied(&self, operator: &Operator) -> Option<String> {
-        self.reference_denied(&operator.function, MAX_REACH)
+        self.reference_denied(&operator.function, &mut Reached::default())
     }
 
     /// Why nothing may be converted to a type, if it may not: what it would run, or what it would look up.
     pub(crate) fn type_denied(&self, name: &TypeName) -> Option<String> {
-        self.converted(name, MAX_REACH)
+        self.converted(name, &mut Reached::default())
     }
 
-    fn converted(&self, name: &TypeName, reach: usize) -> Option<String> {
+    fn converted(&self, name: &TypeName, reached: &mut Reached) -> Option<String> {
+        if !reached.types.insert(name.clone()) {
+            return None;
+        }
         if &*name.schema == PG_CATALOG {
             return types::refusal(&name.name).map(str::to_string).or_else(|| {
-                self.catalog.casts_to(&name.name).iter().find_map(|cast| self.reference_denied(cast, reach))
+                self.catalog.casts_to(&name.name).iter().find_map(|cast| self.reference_denied(cast, reached))
             });
         }
-        if reach == 0 {
-            return Some("is made of too many types, one within another".to_string());
+        match self.catalog.user_type(&name.schema, &name.name) {
+            Some(known) => reached.further(|reached| self.user_type_denied(known, &name.schema, reached)),
+            None => {
+                let element = name.name.strip_prefix('_')?;
+                let element = TypeName { schema: name.schema.clone(), name: element.into() };
+                reached.further(|reached| self.converted(&element, reached))
+            }
         }
-        let Some(known) = self.catalog.user_type(&name.schema, &name.name) else {
-            let element = name.name.strip_prefix('_')?;
-            let element = TypeName { schema: name.schema.clone(), name: element.into() };
-            return self.converted(&element, reach - 1);
-        };
-        self.user_type_denied(known, &name.schema, reach - 1)
     }
 
-    fn user_type_denied(&self, known: &UserType, home: &str, reach: usize) -> Option<String> {
+    fn user_type_denied(&self, known: &UserType, home: &str, reached: &mut Reached) -> Option<String> {
         if self.shows_restricted_row(known) {
             return Some("is the row type of a table with columns that you may not read".to_string());
         }
         known
             .functions
             .iter()
-            .find_map(|function| self.reference_denied(function, reach))
-            .or_else(|| known.checks.as_deref().and_then(|checks| self.body_denied(checks, home, reach)))
-            .or_else(|| known.parts.iter().find_map(|part| self.converted(part, reach)))
+            .find_map(|function| self.reference_denied(function, reached))
+            .or_else(|| known.checks.as_deref().and_then(|checks| self.body_denied(checks, home, reached)))
+            .or_else(|| known.parts.iter().find_map(|part| self.converted(part, reached)))
     }
 
     fn is_row_of_restricted(&self, name: &TypeName) -> bool {

@@ -121,6 +121,8 @@ impl Shop {
                 arguments: vec![type_name("pg_catalog", "regclass")],
                 ..function(17, "names", 1, Immutable, "")
             },
+            function(19, "ping", 1, Stable, "SELECT pong($1), leak()"),
+            function(20, "pong", 1, Stable, "SELECT ping($1)"),
             Function { least: 1, most: None, ..function(18, "many", 2, Immutable, "") },
         ];
         let mut by_name: BTreeMap<&'static str, Vec<Function>> = BTreeMap::new();

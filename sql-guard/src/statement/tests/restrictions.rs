@@ -374,3 +374,29 @@ fn a_result_that_is_not_the_one_that_was_judged_is_noticed() {
     assert!(!query.describes(["id", "ssn"].into_iter()));
     assert!(!query.describes(["ssn", "id", "lower"].into_iter()));
 }
+
+#[test]
+fn functions_that_call_each_other_are_judged_alike_whoever_is_asked_first() {
+    let judge = |access: &Access, text: &str| check(text, access, &Limits::default(), &Abandoned::default());
+    for order in [["SELECT ping('a')", "SELECT pong('a')"], ["SELECT pong('a')", "SELECT ping('a')"]] {
+        let access = access(Policy::default());
+        for text in order {
+            assert_eq!(judge(&access, text).unwrap_err().code, FunctionDenied, "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_denied_function_is_denied_to_all_who_ask_at_once() {
+    for _ in 0..50 {
+        let access = access(Policy::default());
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let verdict = check("SELECT slyer('a')", &access, &Limits::default(), &Abandoned::default());
+                    assert_eq!(verdict.unwrap_err().code, FunctionDenied);
+                });
+            }
+        });
+    }
+}
