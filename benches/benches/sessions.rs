@@ -9,11 +9,12 @@ use anyhow::{Context, Result, ensure};
 use daemon::settings::Source;
 use harness::{PgBouncer, SHOP, ThrowawayPostgres};
 use mcp_server::caller::Caller;
-use mcp_server::catalog::{Catalogs, Snapshot};
+use mcp_server::catalog::Catalogs;
 use mcp_server::config::{Config, VARIABLES, command};
 use mcp_server::databases::{Database, Frame, SessionPins};
 use mcp_server::executor::{Copies, CostLimits, Executor, PageLimit, ResultMemory, Run, RunLimits};
-use sql_guard::{Guard, Limits, Policy};
+use mcp_server::policy::{Known, Policies};
+use sql_guard::{Guard, Limits};
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
@@ -54,12 +55,7 @@ fn database(url: &str, mode: &str) -> Result<Arc<Database>> {
     let flags = ["mcp-server", "--ws-api-key", key, "--postgres-sslmode", "disable", "--database-url", url];
     let flags = flags.into_iter().chain(["--postgres-mode", mode]);
     let config = Config::from_source(Source::from_parts(command(), VARIABLES, flags, |_| None)?)?;
-    let pins = SessionPins {
-        timezone: config.database.timezone.clone(),
-        statement_timeout: config.limits.max_statement_timeout,
-        allow_privileged_role: false,
-    };
-    Ok(Database::new(&config.database, pins))
+    Ok(Database::new(&config.database, SessionPins::of(&config)))
 }
 
 /// Times of a warm statement with all that `frame` puts around it.
@@ -81,9 +77,10 @@ async fn statements(database: &Database, frame: &Frame) -> Result<Vec<Duration>>
 /// Times from a cancel until its call has its answer, which comes when the statement has ended on PostgreSQL.
 async fn cancels(database: &Arc<Database>, superuser: &mut PgConnection) -> Result<Vec<Duration>> {
     let guard = Guard::new(Limits::default());
-    let snapshot = Catalogs::new(Arc::clone(database), guard.clone(), Duration::from_secs(3600)).current().await?;
-    let access = guard.access(Arc::<Snapshot>::clone(&snapshot), Arc::new(Policy::default())).await?;
-    let query = guard.check(ENDLESS, &access).await.context("check it")?;
+    let catalogs = Catalogs::new(Arc::clone(database), guard.clone(), Duration::from_secs(3600));
+    let rules = Policies::load(None, Known::default())?.rules(database.name(), &Caller::default());
+    let visible = catalogs.visible(&catalogs.current().await?, &rules).await?;
+    let query = guard.check(ENDLESS, visible.access()).await.context("check it")?;
     let memory = ResultMemory::new(16 << 20, 1, Duration::from_secs(5));
     let executor = Executor::new(1, Duration::from_secs(30), memory, None);
     let limits = RunLimits {
@@ -91,6 +88,7 @@ async fn cancels(database: &Arc<Database>, superuser: &mut PgConnection) -> Resu
         page: PageLimit { bytes: 1 << 20, copies: Copies::Structured },
         timeout: Duration::from_secs(100),
         cost: CostLimits::default(),
+        concurrent: None,
     };
     let mut times = Vec::new();
     for number in 0..CANCELS {
@@ -98,9 +96,9 @@ async fn cancels(database: &Arc<Database>, superuser: &mut PgConnection) -> Resu
         let run = {
             let (executor, database, query, cancel) =
                 (executor.clone(), Arc::clone(database), query.clone(), cancel.clone());
-            let types = Arc::clone(&snapshot);
+            let directory = Arc::clone(&visible);
             let run = Run { query, params: Vec::new(), settings: Vec::new(), limits };
-            async move { executor.run(&Caller::of_key("bench"), &database, run, types, &cancel).await }
+            async move { executor.run(&Caller::of_key("bench"), &database, run, directory, &cancel).await }
         };
         let run = tokio::spawn(run);
         while running(superuser).await? == 0 {

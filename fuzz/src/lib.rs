@@ -229,11 +229,7 @@ fn database(url: &str) -> Result<Arc<Database>> {
     let key = "0123456789abcdefghijkl";
     let flags = ["mcp-server", "--ws-api-key", key, "--postgres-sslmode", "disable", "--database-url", url];
     let config = Config::from_source(Source::from_parts(command(), VARIABLES, flags, |_| None)?)?;
-    let pins = SessionPins {
-        timezone: config.database.timezone.clone(),
-        statement_timeout: config.limits.max_statement_timeout,
-        allow_privileged_role: true,
-    };
+    let pins = SessionPins { allow_privileged_role: true, ..SessionPins::of(&config) };
     Ok(Database::new(&config.database, pins))
 }
 

@@ -8,7 +8,7 @@ use daemon::keys::Authenticator;
 use daemon::listener::Listener;
 use daemon::log::Chain;
 use metrics_exporter_prometheus::PrometheusHandle;
-use sql_guard::{Guard, Limits};
+use sql_guard::Guard;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -129,22 +129,13 @@ fn audit(config: &Config, guard: &Guard, stop: &Stop) -> anyhow::Result<Audit> {
 }
 
 fn tools(config: &Config) -> anyhow::Result<Arc<ToolContext>> {
-    let pins = SessionPins {
-        timezone: config.database.timezone.clone(),
-        statement_timeout: config.limits.max_statement_timeout,
-        allow_privileged_role: config.database.allow_privileged_role,
-    };
-    let database = Database::new(&config.database, pins);
+    let database = Database::new(&config.database, SessionPins::of(config));
     let limits = config.limits;
     // Half of the slots at most stand still for want of memory.
     let waiters = (limits.max_concurrent_queries / 2).max(1);
     let memory = ResultMemory::new(limits.max_total_result_bytes, waiters, config.database.pool_timeout);
-    let guard = Guard::new(Limits { strict_comments: config.strict_comments, ..Limits::default() });
-    let known = Known {
-        databases: [config.database.name.clone()].into(),
-        keys: config.listener.keys.names().map(str::to_owned).collect(),
-    };
-    let policies = Policies::load(config.policy_file.clone(), known).context("load POLICY_FILE")?;
+    let guard = Guard::new(config.guard.clone());
+    let policies = Policies::load(config.policy_file.clone(), Known::of(config)).context("load POLICY_FILE")?;
     Ok(Arc::new(ToolContext {
         catalogs: Catalogs::new(Arc::clone(&database), guard.clone(), config.catalog_ttl),
         policies,
@@ -218,6 +209,12 @@ async fn tell_of_policy(tools: &ToolContext, snapshot: &Arc<Snapshot>) {
     let rules = tools.policies.rules(name, &Caller::default());
     // Made now, so that the first call needn't wait for it. A guard too busy for it makes it then.
     let Ok(visible) = tools.catalogs.visible(snapshot, &rules).await else { return };
+    for cast in visible.access().denied_casts() {
+        warn!(
+            database = name,
+            "{name}: {cast}, and may do so where nobody wrote it; values of its types are refused in calls"
+        );
+    }
     let masked = visible.masked();
     if !masked.is_empty() {
         let columns = masked.join(", ");

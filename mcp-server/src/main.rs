@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use daemon::cli::Program;
 use mcp_server::config::{Config, VARIABLES, command};
 use mcp_server::{app, cli, telemetry};
+use sql_guard::IN_PLACE_STACK;
 
-/// Stack of each thread that answers calls: the guard judges short statements there. Only what is used of it takes memory.
-const STACK_BYTES: usize = 32 << 20;
+/// Stack of each thread that answers calls: the guard judges short statements there, above what the call itself needs. Only what
+/// is used of it takes memory.
+const STACK_BYTES: usize = IN_PLACE_STACK + (8 << 20);
 
 fn main() -> ExitCode {
     let program = Program {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota};
 
-use crate::caller::{Caller, CallerId};
+use crate::caller::Caller;
 
 /// After so many calls the buckets that are full again are forgotten: a full one is as good as none.
 const CLEAN_EVERY: usize = 4096;
@@ -20,7 +20,7 @@ pub struct RateLimit(Option<Arc<Buckets>>);
 #[derive(Debug)]
 struct Buckets {
     per_minute: NonZeroU32,
-    buckets: DefaultKeyedRateLimiter<CallerId>,
+    buckets: DefaultKeyedRateLimiter<Caller>,
     calls: AtomicUsize,
 }
 
@@ -54,7 +54,7 @@ impl RateLimit {
         if calls.fetch_add(1, Ordering::Relaxed).is_multiple_of(CLEAN_EVERY) {
             buckets.retain_recent();
         }
-        buckets.check_key(&caller.id()).map_err(|refused| TooOften {
+        buckets.check_key(caller).map_err(|refused| TooOften {
             per_minute: *per_minute,
             retry_after: refused.wait_time_from(DefaultClock::default().now()),
         })

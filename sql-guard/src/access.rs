@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::catalog::{Catalog, Function, ObjectId, Relation, RelationName, Words};
 use crate::columns::{Column, Columns, Restriction};
 use crate::policy::Policy;
+use crate::routines::Casts;
 use crate::statement::definition;
 
 /// A database as one caller sees it. Verdicts are cached by it, so it is made once for a catalog and a policy and then shared.
@@ -19,6 +20,7 @@ pub struct Access {
     /// Why each function that was asked for may not run, if it may not.
     pub(crate) routines: Mutex<HashMap<ObjectId, Option<String>>>,
     restricts: OnceLock<bool>,
+    pub(crate) casts: OnceLock<Casts>,
 }
 
 /// What a relation is to the caller.
@@ -70,6 +72,7 @@ impl Access {
             sights: Mutex::default(),
             routines: Mutex::default(),
             restricts: OnceLock::new(),
+            casts: OnceLock::new(),
         }
     }
 
@@ -94,6 +97,14 @@ impl Access {
                 let known = seen.columns.known().iter();
                 Some(known.filter_map(|column| Some((column.name.clone()?, column.restriction))).collect())
             }
+        }
+    }
+
+    /// What the caller may do with a relation's column, counted from 0; nothing where the relation or the column isn't there.
+    pub fn restriction(&self, relation: &RelationName, column: usize) -> Option<Restriction> {
+        match self.sight(&relation.schema, &relation.name)? {
+            Sight::Hidden => Some(Restriction::Hidden),
+            Sight::Seen(seen) => seen.columns.known().get(column).map(|column| column.restriction),
         }
     }
 

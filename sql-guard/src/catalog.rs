@@ -1,7 +1,10 @@
 //! What the guard asks about a database: the small trait that a cached catalog answers, and the facts in its answers.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
+
+use crate::types::PG_CATALOG;
 
 /// The name of a relation with its schema, exactly as PostgreSQL stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,8 +92,8 @@ pub struct Function {
     pub most: Option<usize>,
     /// The types of its arguments.
     pub arguments: Vec<TypeName>,
-    /// The type of its result.
-    pub returns: TypeName,
+    /// The types of its result: its own, and those of its OUT arguments.
+    pub returns: Vec<TypeName>,
     /// Whether a call may change anything, as PostgreSQL was told.
     pub volatility: Volatility,
     /// Whether it runs with its owner's rights.
@@ -130,6 +133,28 @@ pub struct Operator {
     pub schema: String,
     /// What it runs.
     pub function: FunctionRef,
+}
+
+impl fmt::Display for TypeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if &*self.schema != PG_CATALOG {
+            write!(f, "{}.", self.schema)?;
+        }
+        f.write_str(&self.name)
+    }
+}
+
+/// A cast of the database's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cast {
+    /// What it converts from.
+    pub source: TypeName,
+    /// What it converts to.
+    pub target: TypeName,
+    /// What it runs.
+    pub function: FunctionRef,
+    /// Whether it may run where nobody wrote it: `pg_cast.castcontext` isn't `e`.
+    pub is_implicit: bool,
 }
 
 /// A type of the database's own, without its array type.
@@ -237,9 +262,8 @@ pub trait Catalog: Send + Sync {
         None
     }
 
-    /// What casts of the database's own to a type of PostgreSQL's run.
-    fn casts_to(&self, built_in: &str) -> &[FunctionRef] {
-        let _ = built_in;
+    /// The casts of the database's own that run a function.
+    fn casts(&self) -> &[Cast] {
         &[]
     }
 }

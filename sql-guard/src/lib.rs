@@ -26,12 +26,13 @@ use std::time::Duration;
 pub use access::Access;
 pub use advise::Advice;
 pub use catalog::{
-    Catalog, Column, Function, FunctionRef, ObjectId, Operator, Relation, RelationName, TypeName, UserType, View,
+    Cast, Catalog, Column, Function, FunctionRef, ObjectId, Operator, Relation, RelationName, TypeName, UserType, View,
     Volatility, Words,
 };
 pub use columns::Restriction;
 pub use limits::Limits;
 pub use policy::{Pattern, PatternError, Policy};
+pub use pool::IN_PLACE_STACK;
 pub use rejection::Rejection;
 pub use wrapper::WrappedColumn;
 

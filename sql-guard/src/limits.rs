@@ -15,6 +15,8 @@ pub struct Limits {
     pub max_depth: usize,
     /// Whether words that write are refused in comments too. They harm nobody there; some rules of a house want it all the same.
     pub strict_comments: bool,
+    /// Whether strings and numbers in conditions have to be parameters.
+    pub require_parameters: bool,
     /// How long a caller waits for a verdict, the wait for a free thread included.
     pub deadline: Duration,
     /// Number of guard threads, at least one. Each reserves 64 MB of address space, and touches what it needs of it.
@@ -31,6 +33,7 @@ impl Default for Limits {
             max_comment_depth: 32,
             max_depth: 500,
             strict_comments: false,
+            require_parameters: false,
             deadline: Duration::from_secs(2),
             threads: 2,
             queue: 64,

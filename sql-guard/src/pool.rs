@@ -48,9 +48,9 @@ impl Drop for Caller {
 /// Longest text that is judged on its caller's own thread, in bytes: it can't nest deep.
 const IN_PLACE_BYTES: usize = 1024;
 
-/// Stack that the deepest text of [`IN_PLACE_BYTES`] takes at most, with room to spare: tests/nesting.rs tries them all, in debug
-/// and in release builds.
-const IN_PLACE_STACK: usize = 24 << 20;
+/// Stack that the deepest text that is judged in place takes at most, in bytes: tests/nesting.rs tries them all. A thread that
+/// has less left hands its texts to the guard's own threads.
+pub const IN_PLACE_STACK: usize = 24 << 20;
 
 /// Whether `text` can be judged on the present thread: it is short, and the stack has room for the worst that it could be.
 pub(crate) fn is_safe_in_place(text: &str) -> bool {

@@ -1,9 +1,12 @@
 //! Which of the database's own functions, operators, casts and types may run for a caller.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, OnceLock};
 
 use crate::access::{Access, Sight, lock};
-use crate::catalog::{Function, FunctionRef, ObjectId, Operator, RelationName, TypeName, UserType, Volatility, Words};
+use crate::catalog::{
+    Cast, Function, FunctionRef, ObjectId, Operator, RelationName, TypeName, UserType, Volatility, Words,
+};
 use crate::columns::Restriction;
 use crate::functions::{self, Standing};
 use crate::types::{self, PG_CATALOG};
@@ -33,6 +36,29 @@ impl Reached {
         let found = look(self);
         self.depth -= 1;
         found
+    }
+}
+
+/// The casts of one database.
+#[derive(Debug)]
+pub(crate) struct Casts {
+    to_built_in: HashMap<Arc<str>, Vec<FunctionRef>>,
+    /// Why one that may run anywhere may not run, once that is asked.
+    denied: OnceLock<Option<String>>,
+}
+
+impl Casts {
+    fn new(casts: &[Cast]) -> Self {
+        let mut to_built_in: HashMap<Arc<str>, Vec<FunctionRef>> = HashMap::new();
+        for cast in casts.iter().filter(|cast| &*cast.target.schema == PG_CATALOG) {
+            to_built_in.entry(Arc::clone(&cast.target.name)).or_default().push(cast.function.clone());
+        }
+        Self { to_built_in, denied: OnceLock::new() }
+    }
+
+    /// What casts to a type of PostgreSQL's run.
+    pub(crate) fn to(&self, built_in: &str) -> &[FunctionRef] {
+        self.to_built_in.get(built_in).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -67,10 +93,15 @@ impl Access {
         if let Some(why) = arguments.find_map(|argument| self.converted(argument, reached)) {
             return Some(format!("takes a type that {why}"));
         }
+        // What it gives may be converted where nobody wrote a cast.
+        let mut own = function.returns.iter().filter(|returned| &*returned.schema != PG_CATALOG);
+        if let Some(why) = own.find_map(|returned| self.converted(returned, reached)) {
+            return Some(format!("returns a type that {why}"));
+        }
         if self.policy.allows_function(function) {
             return None;
         }
-        if self.is_row_of_restricted(&function.returns) {
+        if function.returns.iter().any(|name| self.is_row_of_restricted(name)) {
             return Some("returns rows of a table that you may not read whole".to_string());
         }
         match function.extension.as_deref().and_then(|extension| functions::of_extension(extension, &function.name)) {
@@ -160,9 +191,9 @@ impl Access {
             return None;
         }
         if &*name.schema == PG_CATALOG {
-            return types::refusal(&name.name).map(str::to_string).or_else(|| {
-                self.catalog.casts_to(&name.name).iter().find_map(|cast| self.reference_denied(cast, reached))
-            });
+            return types::refusal(&name.name)
+                .map(str::to_string)
+                .or_else(|| self.casts().to(&name.name).iter().find_map(|cast| self.reference_denied(cast, reached)));
         }
         match self.catalog.user_type(&name.schema, &name.name) {
             Some(known) => reached.further(|reached| self.user_type_denied(known, &name.schema, reached)),
@@ -184,6 +215,31 @@ impl Access {
             .find_map(|function| self.reference_denied(function, reached))
             .or_else(|| known.checks.as_deref().and_then(|checks| self.body_denied(checks, home, reached)))
             .or_else(|| known.parts.iter().find_map(|part| self.converted(part, reached)))
+    }
+
+    /// The database's own casts by the types of PostgreSQL's that they convert to.
+    pub(crate) fn casts(&self) -> &Casts {
+        self.casts.get_or_init(|| Casts::new(self.catalog.casts()))
+    }
+
+    /// Why no statement may run at all, if none may: between two of PostgreSQL's types a cast may run wherever values of them meet,
+    /// and which do the guard can't tell.
+    pub(crate) fn cast_denied(&self) -> Option<&str> {
+        let is_anywhere = |cast: &&Cast| &*cast.source.schema == PG_CATALOG && &*cast.target.schema == PG_CATALOG;
+        let denied = || self.denied_casts_of(self.catalog.casts().iter().filter(is_anywhere)).next();
+        self.casts().denied.get_or_init(denied).as_deref()
+    }
+
+    /// The database's own casts that may run where nobody wrote them, and run what the caller may not call: each with what it runs.
+    pub fn denied_casts(&self) -> Vec<String> {
+        self.denied_casts_of(self.catalog.casts().iter()).collect()
+    }
+
+    fn denied_casts_of<'c>(&self, casts: impl Iterator<Item = &'c Cast>) -> impl Iterator<Item = String> {
+        casts.filter(|cast| cast.is_implicit).filter_map(|cast| {
+            let why = self.reference_denied(&cast.function, &mut Reached::default())?;
+            Some(format!("the cast from {} to {} {why}", cast.source, cast.target))
+        })
     }
 
     fn is_row_of_restricted(&self, name: &TypeName) -> bool {

@@ -1,6 +1,7 @@
 //! The walker: which statements, and which parts of them, may run. What isn't named here is refused.
 
 mod call;
+mod condition;
 pub(crate) mod definition;
 mod expression;
 mod from;
@@ -90,6 +91,10 @@ pub(crate) struct Walk<'a> {
     levels: Vec<Level<'a>>,
     depth: usize,
     max_depth: usize,
+    /// Whether a literal here would be a value of a condition.
+    in_condition: bool,
+    /// Whether such a value has to be a parameter.
+    require_parameters: bool,
     /// How many column names the lists made so far hold.
     columns: usize,
     abandoned: Abandoned,
@@ -117,6 +122,8 @@ impl<'a> Walk<'a> {
             levels: Vec::new(),
             depth: 0,
             max_depth: limits.max_depth,
+            in_condition: false,
+            require_parameters: limits.require_parameters && mode == Mode::Final,
             columns: 0,
             abandoned: abandoned.clone(),
         }
@@ -128,6 +135,13 @@ impl<'a> Walk<'a> {
             Some(NodeEnum::SelectStmt(select)) => self.select(select)?,
             _ => return Err(not_a_query(statement, self.text).at(self.text, first_token(self.text, 0))),
         };
+        if let (Mode::Final, Some(why)) = (self.mode, self.access.and_then(Access::cast_denied)) {
+            return Err(Rejection::new(
+                ErrorCode::FunctionDenied,
+                format!("in this database {why}, wherever values meet"),
+            )
+            .suggest("An administrator has to drop the cast, or to allow its function by name in the policy file."));
+        }
         let certain = output.placed().len();
         if output.known()[certain..].iter().any(|column| column.restriction >= Restriction::Masked) {
             let message =
@@ -142,7 +156,7 @@ impl<'a> Walk<'a> {
     pub(crate) fn select(&mut self, select: &'a SelectStmt) -> Result<Columns, Rejection> {
         self.enter()?;
         self.levels.push(Level::default());
-        let output = self.query_level(select);
+        let output = self.outside_condition(|walk| walk.query_level(select));
         self.levels.pop();
         self.leave();
         output
@@ -202,8 +216,8 @@ impl<'a> Walk<'a> {
             _ => return Err(self.unknown("half a set operation", -1)),
         };
         self.count_columns(&output)?;
-        self.optional(where_clause.as_deref())?;
-        self.optional(having_clause.as_deref())?;
+        self.condition(where_clause.as_deref())?;
+        self.condition(having_clause.as_deref())?;
         self.expressions(window_clause)?;
         match distinct_clause.as_slice() {
             [] => {}

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use shared_protocol::error::ErrorCode;
-use sql_guard::{CheckedQuery, Guard, Limits, Policy, Rejection};
+use sql_guard::{CheckedQuery, Guard, IN_PLACE_STACK, Limits, Policy, Rejection};
 use support::Shop;
 
 /// One way to nest: what stands before, and how each level opens and closes around the innermost.
@@ -136,9 +136,8 @@ async fn every_depth_up_to_what_the_parser_takes_is_survived() {
     }
 }
 
-/// Longest text that is judged on its caller's own thread, and the stack that the guard wants to find there.
+/// Longest text that is judged on its caller's own thread.
 const IN_PLACE_BYTES: usize = 1024;
-const IN_PLACE_STACK: usize = 24 << 20;
 
 /// What stands on the stack below the guard: the thread's start and the test.
 const CALLERS_STACK: usize = 64 << 10;

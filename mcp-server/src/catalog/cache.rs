@@ -101,9 +101,7 @@ impl Catalogs {
         }
         self.0.newer_than(Some(known)).await
     }
-}
 
-impl Catalogs {
     /// The catalog as it is after `moment`, when it turned out that a table had changed: read again, unless somebody else has
     /// done so since.
     ///
@@ -158,13 +156,7 @@ impl Inner {
         match loaded {
             Ok(snapshot) => {
                 let (tables, duration_ms) = (snapshot.table_count(), started.elapsed().as_secs_f64() * 1000.0);
-                info!(
-                    database,
-                    tables,
-                    duration_ms,
-                    fingerprint = snapshot.fingerprint(),
-                    "catalog of {database} loaded"
-                );
+                info!(database, tables, duration_ms, "catalog of {database} loaded");
                 let snapshot = Arc::new(snapshot);
                 self.current.store(Some(Arc::clone(&snapshot)));
                 Ok(snapshot)

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sql_guard::{
-    Column, Function, FunctionRef, Operator, Relation, RelationName, TypeName, UserType, View, Volatility, Words,
+    Cast, Column, Function, FunctionRef, Operator, Relation, RelationName, TypeName, UserType, View, Volatility, Words,
 };
 use sqlx::postgres::PgRow;
 use sqlx::postgres::types::Oid;
@@ -20,15 +20,17 @@ pub(super) struct Facts {
     pub(super) functions: HashMap<String, Vec<Function>>,
     pub(super) operators: HashMap<String, Vec<Operator>>,
     pub(super) types: HashMap<String, HashMap<String, UserType>>,
-    pub(super) casts: HashMap<String, Vec<FunctionRef>>,
+    pub(super) casts: Vec<Cast>,
+    /// The relations by their numbers, and the numbers of their columns in order.
+    pub(super) numbered: HashMap<u32, (RelationName, Vec<i16>)>,
     /// Where each function stands: its name, and its place among those of the name.
     places: HashMap<u32, (String, usize)>,
 }
 
 /// The rows that facts are made of.
-struct Rows {
-    relations: Vec<PgRow>,
-    columns: Vec<PgRow>,
+struct Rows<'a> {
+    relations: &'a [PgRow],
+    columns: &'a [PgRow],
     views: Vec<PgRow>,
     names: Vec<PgRow>,
     functions: Vec<PgRow>,
@@ -38,13 +40,17 @@ struct Rows {
     built_ins: Vec<PgRow>,
 }
 
-/// All facts that the guard asks for. None of them may be missing: what the guard doesn't know of could pass for something else.
+/// All facts that the guard asks for, about the relations and columns that were read before and the rest. None of them may be
+/// missing: what the guard doesn't know of could pass for something else.
 ///
 /// # Errors
 /// Where a query fails.
-pub(super) async fn read(connection: &mut PgConnection) -> Result<Facts, sqlx::Error> {
+pub(super) async fn read(
+    connection: &mut PgConnection,
+    relations: &[PgRow],
+    columns: &[PgRow],
+) -> Result<Facts, sqlx::Error> {
     let mut all = async |sql: &'static str| sqlx::query(sql).fetch_all(&mut *connection).await;
-    let relations = all(include_str!("sql/facts/relations.sql")).await?;
     let functions = all(include_str!("sql/facts/functions.sql")).await?;
     let operators = all(include_str!("sql/facts/operators.sql")).await?;
     let types = all(include_str!("sql/facts/types.sql")).await?;
@@ -52,7 +58,6 @@ pub(super) async fn read(connection: &mut PgConnection) -> Result<Facts, sqlx::E
     let mut of =
         async |sql: &'static str, oids: Vec<Oid>| sqlx::query(sql).bind(oids).fetch_all(&mut *connection).await;
     let oids: Vec<Oid> = relations.iter().map(|row| row.get("oid")).collect();
-    let columns = of(include_str!("sql/facts/columns.sql"), oids.clone()).await?;
     let views = of(include_str!("sql/facts/views.sql"), oids).await?;
     let led_to = relations
         .iter()
@@ -75,7 +80,7 @@ fn distinct(oids: impl Iterator<Item = Oid>) -> Vec<Oid> {
 }
 
 impl Facts {
-    fn new(rows: &Rows) -> Self {
+    fn new(rows: &Rows<'_>) -> Self {
         let names = Names::new(rows);
         let mut facts = Self::default();
         for row in &rows.functions {
@@ -83,6 +88,15 @@ impl Facts {
             let overloads = facts.functions.entry(function.name.clone()).or_default();
             facts.places.insert(function.id, (function.name.clone(), overloads.len()));
             overloads.push(function);
+        }
+        for row in rows.relations {
+            let name = RelationName { schema: row.get("schema_name"), name: row.get("table_name") };
+            facts.numbered.insert(row.get::<Oid, _>("oid").0, (name, Vec::new()));
+        }
+        for row in rows.columns {
+            if let Some((_, columns)) = facts.numbered.get_mut(&row.get::<Oid, _>("relation").0) {
+                columns.push(row.get("attnum"));
+            }
         }
         for row in &rows.operators {
             let operator = Operator { schema: row.get("schema"), function: names.reference(row.get("function")) };
@@ -92,19 +106,15 @@ impl Facts {
             facts.types.entry(row.get("schema")).or_default().insert(row.get("name"), names.user_type(row));
         }
         for row in &rows.casts {
-            let function = names.reference(row.get("function"));
             let (source, target) = (names.type_of(row.get("source")), names.type_of(row.get("target")));
+            let function = names.reference(row.get("function"));
             // To a type of PostgreSQL's, a value may be cast where nobody wrote a cast: to_json and || do so. To one of the
             // user's it is cast only where that type is named or expected, and that is judged.
-            let side = if &*target.schema == PG_CATALOG {
-                facts.casts.entry(target.name.to_string()).or_default().push(function.clone());
-                source
-            } else {
-                target
-            };
+            let side = if &*target.schema == PG_CATALOG { &source } else { &target };
             if let Some(known) = facts.types.get_mut(&*side.schema).and_then(|types| types.get_mut(&*side.name)) {
-                known.functions.push(function);
+                known.functions.push(function.clone());
             }
+            facts.casts.push(Cast { source, target, function, is_implicit: row.get("is_implicit") });
         }
         let mut relations = names.relations(rows);
         let mut children: HashMap<RelationName, Vec<RelationName>> = HashMap::new();
@@ -137,7 +147,7 @@ struct Names {
 }
 
 impl Names {
-    fn new(rows: &Rows) -> Self {
+    fn new(rows: &Rows<'_>) -> Self {
         let relation = |row: &PgRow| RelationName { schema: row.get("schema"), name: row.get("name") };
         let mut schemas: HashMap<String, Arc<str>> = HashMap::new();
         let mut schema = |name: String| Arc::clone(schemas.entry(name).or_insert_with_key(|name| name.as_str().into()));
@@ -177,7 +187,7 @@ impl Names {
             least: arguments.saturating_sub(count("defaults") + usize::from(is_variadic)),
             most: (!is_variadic).then_some(arguments),
             arguments: row.get::<Vec<Oid>, _>("types").into_iter().map(|oid| self.type_of(oid)).collect(),
-            returns: self.type_of(row.get("returns")),
+            returns: row.get::<Vec<Oid>, _>("returns").into_iter().map(|oid| self.type_of(oid)).collect(),
             volatility: match row.get("volatility") {
                 "i" => Volatility::Immutable,
                 "s" => Volatility::Stable,
@@ -202,12 +212,12 @@ impl Names {
         }
     }
 
-    fn relations(&self, rows: &Rows) -> Vec<Relation> {
+    fn relations(&self, rows: &Rows<'_>) -> Vec<Relation> {
         let mut columns: HashMap<Oid, Vec<Column>> = HashMap::new();
-        for row in &rows.columns {
+        for row in rows.columns {
             columns.entry(row.get("relation")).or_default().push(Column {
                 name: row.get::<&str, _>("name").into(),
-                type_name: self.type_of(row.get("type")),
+                type_name: self.type_of(row.get("type_oid")),
                 is_readable: row.get("is_readable"),
                 generated_from: row.get::<Option<&str>, _>("generated_from").map(|words| Arc::new(Words::of(words))),
             });
@@ -226,7 +236,7 @@ impl Names {
             let definition: Option<String> = row.get("definition");
             let view = definition.map(|definition| View { definition, ..views.remove(&oid).unwrap_or_default() });
             Relation {
-                name: RelationName { schema: row.get("schema"), name: row.get("name") },
+                name: RelationName { schema: row.get("schema_name"), name: row.get("table_name") },
                 columns: columns.remove(&oid).unwrap_or_default(),
                 parents: parents.iter().filter_map(|oid| self.relations.get(oid).cloned()).collect(),
                 children: Vec::new(),

@@ -28,7 +28,7 @@ pub(super) async fn read(connection: &mut PgConnection) -> Result<Draft, sqlx::E
     let constraints = of_relations(connection, include_str!("sql/constraints.sql"), &oids).await?;
     let indexes = of_relations(connection, include_str!("sql/indexes.sql"), &oids).await?;
     let types = sqlx::query(include_str!("sql/types.sql")).fetch_all(&mut *connection).await?;
-    let facts = facts::read(connection).await?;
+    let facts = facts::read(connection, &relations, &columns).await?;
     let extras = Extras::read(connection, &oids, &columns).await;
     let functions =
         extra(sqlx::query(include_str!("sql/functions.sql")).fetch_all(&mut *connection).await, "functions");
@@ -42,8 +42,9 @@ pub(super) async fn read(connection: &mut PgConnection) -> Result<Draft, sqlx::E
         types: types.iter().map(type_name).collect(),
         facts,
     };
-    let names = Names::new(&relations, &columns);
-    let mut assembly = Assembly::new(&columns, &constraints, &indexes);
+    let readable: Vec<&PgRow> = columns.iter().filter(|column| column.get("is_readable")).collect();
+    let names = Names::new(&relations, &readable);
+    let mut assembly = Assembly::new(&readable, &constraints, &indexes);
     for relation in &relations {
         // Statements may name a partition, but it is not listed.
         if !relation.get::<bool, _>("is_partition") {
@@ -115,7 +116,7 @@ struct Names {
 }
 
 impl Names {
-    fn new(relations: &[PgRow], columns: &[PgRow]) -> Self {
+    fn new(relations: &[PgRow], columns: &[&PgRow]) -> Self {
         Self {
             relations: relations
                 .iter()
@@ -139,15 +140,12 @@ struct Assembly<'a> {
 }
 
 impl<'a> Assembly<'a> {
-    fn new(columns: &'a [PgRow], constraints: &'a [PgRow], indexes: &'a [PgRow]) -> Self {
-        let by_relation = |rows: &'a [PgRow]| {
-            let mut grouped: HashMap<Oid, Vec<&PgRow>> = HashMap::new();
-            for row in rows {
-                grouped.entry(row.get("relation")).or_default().push(row);
-            }
-            grouped
-        };
-        Self { columns: by_relation(columns), constraints: by_relation(constraints), indexes: by_relation(indexes) }
+    fn new(columns: &[&'a PgRow], constraints: &'a [PgRow], indexes: &'a [PgRow]) -> Self {
+        Self {
+            columns: by_relation(columns.iter().copied()),
+            constraints: by_relation(constraints),
+            indexes: by_relation(indexes),
+        }
     }
 
     fn table(&mut self, relation: &PgRow, names: &Names, extras: &Extras) -> Table {
@@ -169,6 +167,14 @@ impl<'a> Assembly<'a> {
             partition_count: extras.partitions.get(&oid).copied(),
         }
     }
+}
+
+fn by_relation<'a>(rows: impl IntoIterator<Item = &'a PgRow>) -> HashMap<Oid, Vec<&'a PgRow>> {
+    let mut grouped: HashMap<Oid, Vec<&PgRow>> = HashMap::new();
+    for row in rows {
+        grouped.entry(row.get("relation")).or_default().push(row);
+    }
+    grouped
 }
 
 /// Which columns of one table are keys.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sql_guard::{Catalog, Function, FunctionRef, ObjectId, Operator, Relation, UserType};
+use sql_guard::{Cast, Catalog, Function, ObjectId, Operator, Relation, UserType};
 
 use super::Snapshot;
 
@@ -44,7 +44,7 @@ impl Catalog for OnPath {
         self.snapshot.user_type(schema, name)
     }
 
-    fn casts_to(&self, built_in: &str) -> &[FunctionRef] {
-        self.snapshot.casts_to(built_in)
+    fn casts(&self) -> &[Cast] {
+        self.snapshot.casts()
     }
 }

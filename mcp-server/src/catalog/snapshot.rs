@@ -4,13 +4,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use serde::Serialize;
-use sha2::{Digest, Sha256};
 use shared_protocol::catalog::{self, Table};
-use sql_guard::{Function, FunctionRef, ObjectId, Operator, Relation, UserType};
+use sql_guard::{Cast, Function, ObjectId, Operator, Relation, RelationName, UserType};
 
 use super::facts::Facts;
-use crate::executor::TypeNames;
 
 /// What introspection read.
 #[derive(Debug)]
@@ -36,7 +33,6 @@ pub(super) struct TypeName {
 pub struct Snapshot {
     serial: u64,
     pub(super) database: String,
-    pub(super) fingerprint: String,
     pub(super) description: Option<String>,
     pub(super) server_version: String,
     pub(super) timezone: String,
@@ -49,37 +45,13 @@ pub struct Snapshot {
     pub loaded_at: Instant,
 }
 
-/// What the fingerprint is taken over: all that a caller sees.
-#[derive(Serialize)]
-struct Seen<'a> {
-    database: &'a str,
-    description: &'a Option<String>,
-    server_version: &'a str,
-    timezone: &'a str,
-    search_path: &'a [String],
-    tables: &'a [Table],
-    functions: &'a [catalog::Function],
-}
-
 impl Snapshot {
     pub(super) fn new(database: &str, search_path: Vec<String>, draft: Draft) -> Self {
         let Draft { description, server_version, timezone, tables, functions, types, facts } = draft;
-        let seen = Seen {
-            database,
-            description: &description,
-            server_version: &server_version,
-            timezone: &timezone,
-            search_path: &search_path,
-            tables: &tables,
-            functions: &functions,
-        };
-        let text = serde_json::to_vec(&seen).expect("a catalog is plain data");
-        let fingerprint = Sha256::digest(&text)[..12].iter().map(|byte| format!("{byte:02x}")).collect();
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             serial: NEXT.fetch_add(1, Ordering::Relaxed),
             database: database.to_owned(),
-            fingerprint,
             type_names: types.into_iter().map(|of| (of.oid, of.name)).collect(),
             facts,
             description,
@@ -97,20 +69,20 @@ impl Snapshot {
         self.serial
     }
 
-    /// Changes when anything that anybody sees changes.
-    pub fn fingerprint(&self) -> &str {
-        &self.fingerprint
+    /// The name of the type of that number.
+    pub(super) fn type_name(&self, oid: u32) -> Option<&String> {
+        self.type_names.get(&oid)
+    }
+
+    /// A relation by its number, and the place of one of its columns by that column's.
+    pub(super) fn numbered(&self, relation: u32, column: i16) -> Option<(&RelationName, usize)> {
+        let (name, columns) = self.facts.numbered.get(&relation)?;
+        Some((name, columns.iter().position(|number| *number == column)?))
     }
 
     /// Number of tables and views listed.
     pub fn table_count(&self) -> usize {
         self.tables.len()
-    }
-}
-
-impl TypeNames for Snapshot {
-    fn type_name(&self, oid: u32) -> Option<String> {
-        self.type_names.get(&oid).cloned()
     }
 }
 
@@ -143,7 +115,7 @@ impl sql_guard::Catalog for Snapshot {
         self.facts.types.get(schema)?.get(name)
     }
 
-    fn casts_to(&self, built_in: &str) -> &[FunctionRef] {
-        self.facts.casts.get(built_in).map_or(&[], Vec::as_slice)
+    fn casts(&self) -> &[Cast] {
+        &self.facts.casts
     }
 }

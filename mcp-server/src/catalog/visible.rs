@@ -8,6 +8,7 @@ use shared_protocol::catalog::{Column, Constraint, ForeignKey, Function, Index, 
 use sql_guard::{Access, Restriction};
 
 use super::Snapshot;
+use crate::executor::Directory;
 
 /// A catalog as one caller sees it, never changed.
 #[derive(Debug)]
@@ -84,6 +85,17 @@ impl Visible {
         let columns = self.access.columns(schema, name).unwrap_or_default();
         let known = columns.into_iter().filter(|(_, restriction)| *restriction != Restriction::Hidden);
         known.map(|(name, _)| name.to_string()).collect()
+    }
+}
+
+impl Directory for Visible {
+    fn type_name(&self, oid: u32) -> Option<String> {
+        self.snapshot.type_name(oid).cloned()
+    }
+
+    fn restriction(&self, relation: u32, column: i16) -> Option<Restriction> {
+        let (relation, place) = self.snapshot.numbered(relation, column)?;
+        self.access.restriction(relation, place)
     }
 }
 

@@ -54,7 +54,8 @@ fn flag(name: &'static str) -> Arg {
 pub(super) fn run(arguments: &ArgMatches, config: Result<Config, SettingsError>) -> anyhow::Result<ExitCode> {
     let judge = async {
         match arguments.get_flag("no-database") {
-            true => Ok(Judge::Alone(Guard::new(Limits::default()))),
+            // The database's settings, which may be missing, have no part in it.
+            true => Ok(Judge::Alone(Guard::new(config.map_or_else(|_| Limits::default(), |config| config.guard)))),
             false => Judge::over_database(arguments, &sound(config)?).await,
         }
     };

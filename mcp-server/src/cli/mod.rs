@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use daemon::cli::Job;
 use daemon::settings::SettingsError;
-use sql_guard::{Guard, Limits};
+use sql_guard::Guard;
 
 use crate::catalog::{Catalogs, Snapshot};
 use crate::config::Config;
@@ -34,12 +34,8 @@ struct Workshop {
 impl Workshop {
     /// Connects and reads the catalog. Any role will do: nothing is served.
     async fn open(config: &Config) -> anyhow::Result<Self> {
-        let pins = SessionPins {
-            timezone: config.database.timezone.clone(),
-            statement_timeout: config.limits.max_statement_timeout,
-            allow_privileged_role: true,
-        };
-        let guard = Guard::new(Limits { strict_comments: config.strict_comments, ..Limits::default() });
+        let pins = SessionPins { allow_privileged_role: true, ..SessionPins::of(config) };
+        let guard = Guard::new(config.guard.clone());
         let catalogs = Catalogs::new(Database::new(&config.database, pins), guard.clone(), config.catalog_ttl);
         let snapshot = catalogs.current().await.context("read the database's catalog")?;
         Ok(Self { guard, catalogs, snapshot })
@@ -48,11 +44,7 @@ impl Workshop {
 
 /// The policy in `file`, or else in the one that the settings name.
 fn policies(config: &Config, file: Option<&String>) -> Result<Policies, PolicyError> {
-    let known = Known {
-        databases: [config.database.name.clone()].into(),
-        keys: config.listener.keys.names().map(str::to_owned).collect(),
-    };
-    Policies::load(file.map(Into::into).or_else(|| config.policy_file.clone()), known)
+    Policies::load(file.map(Into::into).or_else(|| config.policy_file.clone()), Known::of(config))
 }
 
 /// The settings, or their problems as an error.

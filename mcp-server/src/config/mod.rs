@@ -11,6 +11,7 @@ use daemon::address::TrustedProxies;
 use daemon::keys::Keys;
 use daemon::log::LogConfig;
 use daemon::settings::{SettingsError, Source};
+use sql_guard::Limits;
 
 use crate::audit::{AuditConfig, Target};
 
@@ -32,8 +33,8 @@ pub struct Config {
     pub catalog_ttl: Duration,
     /// Where and to whom the server listens.
     pub listener: ListenerConfig,
-    /// Whether words that write are refused in comments too.
-    pub strict_comments: bool,
+    /// What the guard lets through.
+    pub guard: Limits,
     /// The policy file.
     pub policy_file: Option<PathBuf>,
     /// Time that running calls have after SIGTERM.
@@ -98,7 +99,11 @@ impl Config {
         let audit = read_audit(&mut source);
         let rate_limit_per_minute = source.number("RATE_LIMIT_PER_MINUTE", 0..=1_000_000);
         let shutdown_grace = source.milliseconds("SHUTDOWN_GRACE_MS", 0..=600_000);
-        let strict_comments = source.flag("GUARD_STRICT_COMMENTS");
+        let guard = Limits {
+            strict_comments: source.flag("GUARD_STRICT_COMMENTS"),
+            require_parameters: source.flag("REQUIRE_PARAMETERS"),
+            ..Limits::default()
+        };
         let policy_file = source.text("POLICY_FILE").map(PathBuf::from);
         source.finish()?;
         Ok(Self {
@@ -108,7 +113,7 @@ impl Config {
             audit,
             catalog_ttl,
             listener,
-            strict_comments,
+            guard,
             policy_file,
             shutdown_grace,
             log,

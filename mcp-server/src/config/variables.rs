@@ -96,6 +96,12 @@ pub const VARIABLES: &[Variable] = &[
         "What each key may see and take; read again when it changes",
     ),
     Variable::plain(
+        "REQUIRE_PARAMETERS",
+        "false",
+        "true or false",
+        "Refuse statements with strings or numbers in their conditions: values have to come as parameters",
+    ),
+    Variable::plain(
         "GUARD_STRICT_COMMENTS",
         "false",
         "true or false",

@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 use super::role::RoleReport;
 use super::session::Session;
 use super::setup::{Setting, Setup};
-use crate::config::{Credentials, DatabaseConfig, PostgresMode};
+use crate::config::{Config, Credentials, DatabaseConfig, PostgresMode};
 
 /// Longest that a statement waits for a lock: another session's DDL must not hold a slot for the whole statement time.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,6 +36,17 @@ pub struct SessionPins {
     pub statement_timeout: Duration,
     /// Whether a privileged role is served all the same.
     pub allow_privileged_role: bool,
+}
+
+impl SessionPins {
+    /// As the settings say.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            timezone: config.database.timezone.clone(),
+            statement_timeout: config.limits.max_statement_timeout,
+            allow_privileged_role: config.database.allow_privileged_role,
+        }
+    }
 }
 
 /// What the first connection found.

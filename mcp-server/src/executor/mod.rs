@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use chrono_tz::Tz;
 use serde_json::Value;
 use shared_protocol::tool::run_sql::ResultColumn;
-use sql_guard::CheckedQuery;
+use sql_guard::{CheckedQuery, Restriction};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -37,10 +37,13 @@ const BACKEND_WATCH: Duration = Duration::from_secs(1);
 /// When a call that found the line full may find a place in it.
 const FULL_RETRY: Duration = Duration::from_secs(1);
 
-/// Names of PostgreSQL's types by their object id.
-pub trait TypeNames: Send + Sync {
+/// What PostgreSQL names by number, as the caller's catalog has it.
+pub trait Directory: Send + Sync {
     /// `pg_type.typname`, where the type is known.
     fn type_name(&self, oid: u32) -> Option<String>;
+
+    /// What the caller may do with a column by its relation's number and its own, where both are known.
+    fn restriction(&self, relation: u32, column: i16) -> Option<Restriction>;
 }
 
 /// What one run may take.
@@ -54,6 +57,8 @@ pub struct RunLimits {
     pub timeout: Duration,
     /// Most that the planner may expect it to cost.
     pub cost: CostLimits,
+    /// Most statements of the caller's at once; `None` is as many as the executor runs.
+    pub concurrent: Option<usize>,
 }
 
 /// One statement to be run, with all that goes with it.
@@ -103,7 +108,7 @@ impl Executor {
         Self { slots: Slots::new(slots), slot_wait, memory, zone, tasks: TaskTracker::new() }
     }
 
-    /// Runs a statement on `database` for `caller`; `types` names the types of what it gives.
+    /// Runs a statement on `database` for `caller`, in whose `directory` its columns stand.
     ///
     /// Cancelling `cancel`, or dropping the returned future, cancels the statement on PostgreSQL.
     ///
@@ -114,7 +119,7 @@ impl Executor {
         caller: &Caller,
         database: &Arc<Database>,
         run: Run,
-        types: Arc<dyn TypeNames>,
+        directory: Arc<dyn Directory>,
         cancel: &CancellationToken,
     ) -> Result<RowSet, ExecuteError> {
         let Run { query, params, settings, limits } = run;
@@ -123,7 +128,7 @@ impl Executor {
         // Fires when this future is dropped: the task below then cancels on PostgreSQL and ends by itself.
         let _abandoned = stop.token().clone().drop_guard();
 
-        let slot = stop.unless(self.slot(caller)).await??;
+        let slot = stop.unless(self.slot(caller, limits.concurrent)).await??;
         let session = stop.unless(database.session()).await??;
         let frame = Frame { settings, runs_user_code: query.runs_user_code(), snapshot: false };
         let job = run::Job {
@@ -133,7 +138,7 @@ impl Executor {
             params,
             limits,
             memory: self.memory.clone(),
-            types,
+            directory,
             zone: self.zone,
             started,
         };
@@ -150,8 +155,8 @@ impl Executor {
         let _ = tokio::time::timeout(limit, self.tasks.wait()).await;
     }
 
-    async fn slot(&self, caller: &Caller) -> Result<Slot, ExecuteError> {
-        match tokio::time::timeout(self.slot_wait, self.slots.take(caller)).await {
+    async fn slot(&self, caller: &Caller, most: Option<usize>) -> Result<Slot, ExecuteError> {
+        match tokio::time::timeout(self.slot_wait, self.slots.take(caller, most)).await {
             Ok(Ok(slot)) => Ok(slot),
             Ok(Err(Full)) => Err(ExecuteError::Busy { retry_after: FULL_RETRY }),
             Err(_) => Err(ExecuteError::Busy { retry_after: self.slot_wait }),

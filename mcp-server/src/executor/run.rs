@@ -7,17 +7,20 @@ use chrono_tz::Tz;
 use futures_util::StreamExt;
 use serde_json::Value;
 use shared_protocol::tool::run_sql::ResultColumn;
-use sql_guard::{CheckedQuery, WrappedColumn};
+use sql_guard::{CheckedQuery, Restriction, WrappedColumn};
 use sqlx::postgres::types::Oid;
-use sqlx::postgres::{PgArguments, PgRow, PgStatement};
+use sqlx::postgres::{PgArguments, PgColumn, PgRow, PgStatement};
 use sqlx::{AssertSqlSafe, Column, Connection, Either, Executor as _, SqlSafeStr, SqlStr, Statement};
 use tokio::task::consume_budget;
 
 use super::cancel::{Stop, settle};
 use super::encode::{Decoder, RowEncoder, unique_names};
 use super::limits::PageBudget;
-use super::{ExecuteError, ResultMemory, RowSet, RunLimits, TypeNames, bind, describe, explain};
+use super::{Directory, ExecuteError, ResultMemory, RowSet, RunLimits, bind, describe, explain};
 use crate::databases::{ConnectError, Database, Frame, Session};
+
+/// Numbers from here on are those of the database's own objects.
+const FIRST_USER_OID: u32 = 16_384;
 
 /// Everything that one run needs.
 pub(super) struct Job {
@@ -28,7 +31,7 @@ pub(super) struct Job {
     pub(super) params: Vec<Value>,
     pub(super) limits: RunLimits,
     pub(super) memory: ResultMemory,
-    pub(super) types: Arc<dyn TypeNames>,
+    pub(super) directory: Arc<dyn Directory>,
     pub(super) zone: Option<Tz>,
     pub(super) started: Instant,
 }
@@ -135,6 +138,7 @@ impl Job {
             Ok(statement) => {
                 let columns = statement.columns().iter();
                 self.must_be_as_judged(columns.clone().map(Column::name))?;
+                self.must_be_masked_where_they_come_from(statement.columns())?;
                 let found: Vec<Option<Decoder>> =
                     columns.clone().map(|column| Decoder::of(column.type_info())).collect();
                 let columns = self.columns(columns.map(|column| (column.name(), column.type_info().oid())));
@@ -191,6 +195,29 @@ impl Job {
         if self.query.describes(names) { Ok(()) } else { Err(ExecuteError::StaleCatalog) }
     }
 
+    /// The second net for masks: where PostgreSQL itself says from which table's column an output column comes, the guard must have
+    /// said the same of its restriction. PostgreSQL says it for values that are put out unchanged.
+    fn must_be_masked_where_they_come_from(&self, columns: &[PgColumn]) -> Result<(), ExecuteError> {
+        for (at, column) in columns.iter().enumerate() {
+            let (Some(Oid(relation)), Some(number)) = (column.relation_id(), column.relation_attribute_no()) else {
+                continue;
+            };
+            // System catalogs and system columns hold nothing that a policy could name.
+            if relation < FIRST_USER_OID || number < 0 {
+                continue;
+            }
+            let is_as_judged = match self.directory.restriction(relation, number) {
+                Some(Restriction::Free | Restriction::Fixed) => true,
+                Some(Restriction::Masked) => self.query.masked().contains(&at),
+                Some(Restriction::Hidden) | None => false,
+            };
+            if !is_as_judged {
+                return Err(ExecuteError::StaleCatalog);
+            }
+        }
+        Ok(())
+    }
+
     fn arguments(&self, statement: &PgStatement) -> Result<PgArguments, ExecuteError> {
         let types = match statement.parameters() {
             Some(Either::Left(types)) => types,
@@ -199,13 +226,13 @@ impl Job {
         if types.len() != self.params.len() {
             return Err(ExecuteError::ParameterCount { expected: types.len(), given: self.params.len() });
         }
-        bind::arguments(&self.params, types, self.types.as_ref(), self.zone)
+        bind::arguments(&self.params, types, self.directory.as_ref(), self.zone)
     }
 
     fn columns<'a>(&self, columns: impl Iterator<Item = (&'a str, Option<Oid>)> + Clone) -> Vec<ResultColumn> {
         let names = unique_names(columns.clone().map(|(name, _)| name));
         let type_name = |oid: Option<Oid>| {
-            oid.and_then(|Oid(oid)| self.types.type_name(oid)).unwrap_or_else(|| "unknown".to_owned())
+            oid.and_then(|Oid(oid)| self.directory.type_name(oid)).unwrap_or_else(|| "unknown".to_owned())
         };
         let columns = names.into_iter().zip(columns).enumerate();
         let column = |(at, (name, (_, oid)))| ResultColumn {

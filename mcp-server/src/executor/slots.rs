@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::caller::{Caller, CallerId};
+use crate::caller::Caller;
 
 /// Calls that may wait for each slot; over that a call is refused at once.
 const WAITING_PER_SLOT: usize = 16;
@@ -23,7 +23,7 @@ pub(super) struct Full;
 #[derive(Debug)]
 pub(super) struct Slot {
     slots: Slots,
-    owner: CallerId,
+    owner: Caller,
     ticket: u64,
 }
 
@@ -36,7 +36,7 @@ struct State {
     /// Slots handed out so far.
     turns: u64,
     /// Callers who have or want a slot.
-    callers: HashMap<CallerId, Calls>,
+    callers: HashMap<Caller, Calls>,
 }
 
 /// One caller's calls.
@@ -64,17 +64,17 @@ impl Slots {
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// A slot for `caller`, as soon as it is their turn. Whoever gives up waiting drops the future.
+    /// A slot for `caller`, who may have `most` at once, as soon as it is their turn. Whoever gives up waiting drops the future.
     ///
     /// # Errors
     /// [`Full`] at once, or later, when a caller who waits for fewer needs the place.
-    pub(super) async fn take(&self, caller: &Caller) -> Result<Slot, Full> {
-        let (slot, turn) = self.line_up(caller)?;
+    pub(super) async fn take(&self, caller: &Caller, most: Option<usize>) -> Result<Slot, Full> {
+        let (slot, turn) = self.line_up(caller, most)?;
         turn.await.map(|()| slot).map_err(|_| Full)
     }
 
-    fn line_up(&self, caller: &Caller) -> Result<(Slot, oneshot::Receiver<()>), Full> {
-        let owner = caller.id();
+    fn line_up(&self, caller: &Caller, most: Option<usize>) -> Result<(Slot, oneshot::Receiver<()>), Full> {
+        let owner = caller.clone();
         let mut state = self.state();
         if state.waiting >= state.most_waiting && !state.make_room(&owner) {
             return Err(Full);
@@ -84,7 +84,7 @@ impl Slots {
         let (turn, turned) = oneshot::channel();
         let last_turn = state.turns;
         let calls = state.callers.entry(owner.clone()).or_insert_with(|| Calls { last_turn, ..Calls::default() });
-        calls.most = caller.max_concurrent.unwrap_or(usize::MAX).max(1);
+        calls.most = most.unwrap_or(usize::MAX).max(1);
         calls.line.push_back(Waiting { ticket, turn });
         state.waiting += 1;
         state.hand_out();
@@ -121,7 +121,7 @@ impl State {
     }
 
     /// Takes the last place from the caller who waits for most, where that is more than `owner` would.
-    fn make_room(&mut self, owner: &CallerId) -> bool {
+    fn make_room(&mut self, owner: &Caller) -> bool {
         let own = self.callers.get(owner).map_or(0, |calls| calls.line.len());
         let Some(longest) = self.callers.values_mut().max_by_key(|calls| calls.line.len()) else { return false };
         if longest.line.len() <= own + 1 {
@@ -132,7 +132,7 @@ impl State {
         true
     }
 
-    fn give_back(&mut self, owner: &CallerId, ticket: u64) {
+    fn give_back(&mut self, owner: &Caller, ticket: u64) {
         let Some(calls) = self.callers.get_mut(owner) else { return };
         if calls.running.remove(&ticket) {
             self.free += 1;
@@ -164,7 +164,7 @@ mod tests {
     }
 
     fn line_up(slots: &Slots, key: &str) -> (Slot, Turn) {
-        slots.line_up(&caller(key)).expect("there is room in the line")
+        slots.line_up(&caller(key), None).expect("there is room in the line")
     }
 
     fn has_turn((_, turn): &mut (Slot, Turn)) -> bool {
@@ -187,9 +187,9 @@ mod tests {
     fn subjects_of_one_key_are_callers_of_their_own() {
         let slots = Slots::new(1);
         let of = |subject: &str| Caller { subject: Some(subject.to_owned()), ..caller("agent") };
-        let first = slots.line_up(&of("alice")).unwrap();
-        let second = slots.line_up(&of("alice")).unwrap();
-        let mut bob = slots.line_up(&of("bob")).unwrap();
+        let first = slots.line_up(&of("alice"), None).unwrap();
+        let second = slots.line_up(&of("alice"), None).unwrap();
+        let mut bob = slots.line_up(&of("bob"), None).unwrap();
         drop(first);
         // Both have none now; the one who came first is first.
         assert!(!has_turn(&mut bob));
@@ -200,9 +200,8 @@ mod tests {
     #[test]
     fn a_caller_has_no_more_than_their_own_most() {
         let slots = Slots::new(3);
-        let narrow = Caller { max_concurrent: Some(1), ..caller("narrow") };
-        let first = slots.line_up(&narrow).unwrap();
-        let mut second = slots.line_up(&narrow).unwrap();
+        let first = slots.line_up(&caller("narrow"), Some(1)).unwrap();
+        let mut second = slots.line_up(&caller("narrow"), Some(1)).unwrap();
         assert!(!has_turn(&mut second), "although slots are free");
         assert!(has_turn(&mut line_up(&slots, "other")));
         drop(first);
@@ -213,7 +212,7 @@ mod tests {
     fn a_full_line_makes_room_for_who_waits_for_less() {
         let slots = Slots::new(1);
         let mut greedy: Vec<_> = (0..=WAITING_PER_SLOT).map(|_| line_up(&slots, "greedy")).collect();
-        assert_eq!(slots.line_up(&caller("greedy")).err(), Some(Full));
+        assert_eq!(slots.line_up(&caller("greedy"), None).err(), Some(Full));
         let mut modest = line_up(&slots, "modest");
         let (_, evicted) = greedy.last_mut().unwrap();
         assert_eq!(evicted.try_recv(), Err(oneshot::error::TryRecvError::Closed));

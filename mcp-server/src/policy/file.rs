@@ -7,6 +7,8 @@ use std::str::FromStr;
 use serde::Deserialize;
 use sql_guard::{Pattern, PatternError};
 
+use crate::config::Config;
+
 /// A policy file, read and found sound.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct PolicyFile {
@@ -64,12 +66,22 @@ pub enum PolicyError {
 }
 
 /// What there is for a policy to speak of.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Known {
     /// Our names of the databases.
     pub databases: BTreeSet<String>,
     /// The names of the server's keys.
     pub keys: BTreeSet<String>,
+}
+
+impl Known {
+    /// The database and the keys of the settings.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            databases: [config.database.name.clone()].into(),
+            keys: config.listener.keys.names().map(str::to_owned).collect(),
+        }
+    }
 }
 
 /// A section as it is written.

@@ -13,8 +13,7 @@ use sql_guard::{CheckedQuery, Rejection};
 use super::arguments::parse;
 use super::definition::{input_schema, output_schema};
 use super::{Call, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput};
-use crate::caller::Caller;
-use crate::catalog::Visible;
+use crate::catalog::{Snapshot, Visible};
 use crate::executor::{CostLimits, ExecuteError, PageLimit, RowSet, Run, RunLimits};
 use crate::policy::Rules;
 
@@ -53,17 +52,16 @@ impl Tool for RunSql {
         let rules = context.policies.rules(database.name(), &call.caller);
         let limits = limits(context, &rules, &input, call)?;
         let (query, visible) = call.within(limits.timeout, checked(context, &rules, &input.query)).await??;
-        let caller = Caller { max_concurrent: rules.limits.max_concurrent_queries, ..call.caller.clone() };
-        let run = async |query: CheckedQuery, visible: &Visible| {
+        let run = async |query: CheckedQuery, visible: &Arc<Visible>| {
             // Set once: a second judgement of the statement is of the same relations.
             let _ = call.touched.set(query.relations().to_vec());
             if query.placeholders() != input.params.len() {
                 return Err(wrong_count(query.placeholders(), input.params.len()));
             }
             let relations = query.relations().to_vec();
-            let types = Arc::clone(visible.snapshot());
             let run = Run { query, params: input.params.clone(), settings: rules.limits.session.clone(), limits };
-            let rows = context.executor.run(&caller, database, run, types, &call.cancel).await;
+            let rows =
+                context.executor.run(&call.caller, database, run, Arc::<Visible>::clone(visible), &call.cancel).await;
             rows.map_err(|error| ToolError::Execute {
                 error,
                 columns: relations.iter().flat_map(|name| visible.columns_of(&name.schema, &name.name)).collect(),
@@ -73,9 +71,8 @@ impl Tool for RunSql {
         };
         let mut rows = match run(query, &visible).await {
             Err(ToolError::Execute { error: ExecuteError::StaleCatalog, .. }) => {
-                let newer = context.catalogs.read_after(Instant::now()).await?;
-                let visible = context.visible_in(&newer, &rules).await?;
-                let query = context.guard.check(&input.query, visible.access()).await?;
+                let again = checked_anew(context, &rules, &input.query, Instant::now());
+                let (query, visible) = call.within(limits.timeout, again).await??;
                 run(query, &visible).await?
             }
             rows => rows?,
@@ -107,6 +104,7 @@ fn limits(context: &ToolContext, rules: &Rules, input: &RunSqlInput, call: &Call
             max_estimated_rows: rules.limits.max_estimated_rows,
             deny_seq_scan_over_rows: rules.limits.deny_seq_scan_over_rows,
         },
+        concurrent: rules.limits.max_concurrent_queries,
     })
 }
 
@@ -125,7 +123,27 @@ async fn checked(context: &ToolContext, rules: &Rules, text: &str) -> Result<(Ch
     if Arc::ptr_eq(&newer, &snapshot) {
         return Err(rejection.into());
     }
-    let visible = context.visible_in(&newer, rules).await?;
+    checked_in(context, rules, text, &newer).await
+}
+
+/// The statement, judged against the catalog as it is after `moment`, when a table turned out to have changed.
+async fn checked_anew(
+    context: &ToolContext,
+    rules: &Rules,
+    text: &str,
+    moment: Instant,
+) -> Result<(CheckedQuery, Arc<Visible>), ToolError> {
+    let newer = context.catalogs.read_after(moment).await?;
+    checked_in(context, rules, text, &newer).await
+}
+
+async fn checked_in(
+    context: &ToolContext,
+    rules: &Rules,
+    text: &str,
+    snapshot: &Arc<Snapshot>,
+) -> Result<(CheckedQuery, Arc<Visible>), ToolError> {
+    let visible = context.visible_in(snapshot, rules).await?;
     let query = context.guard.check(text, visible.access()).await?;
     Ok((query, visible))
 }

@@ -1,14 +1,11 @@
 //! Cost limits: what the planner expects too much of is refused before it runs.
 
-use std::time::Duration;
-
 use harness::{ThrowawayPostgres, shared_postgres};
-use mcp_server::executor::{Copies, CostLimits, ExecuteError, OverLimit, PageLimit, RowSet, RunLimits};
+use mcp_server::executor::{CostLimits, ExecuteError, OverLimit, RowSet, RunLimits};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 use crate::database_of;
-use crate::runner::Runner;
+use crate::runner::{Runner, limits};
 
 const SCHEMA: &str = "CREATE TABLE facts (id int PRIMARY KEY, kind int, note text);
     INSERT INTO facts SELECT n, n % 100, 'note ' || n FROM generate_series(1, 20000) AS n;
@@ -27,14 +24,9 @@ impl Planner {
     }
 
     async fn run(&self, sql: &str, params: Value, cost: CostLimits) -> Result<RowSet, ExecuteError> {
-        let limits = RunLimits {
-            max_rows: 10,
-            page: PageLimit { bytes: 1 << 20, copies: Copies::Structured },
-            timeout: Duration::from_secs(60),
-            cost,
-        };
+        let limits = RunLimits { cost, ..limits() };
         let Value::Array(params) = params else { panic!("{params}") };
-        self.0.run_within(sql, params, Vec::new(), limits, &CancellationToken::new()).await
+        self.0.run_within(sql, params, limits).await
     }
 
     async fn passes(&self, sql: &str, params: Value, cost: CostLimits) {

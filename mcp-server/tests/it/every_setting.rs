@@ -56,6 +56,7 @@ async fn effect_of(variable: &str) {
         "RATE_LIMIT_PER_MINUTE" => calls_are_counted_by_the_minute().await,
         "MAX_CONNECTIONS" => connections_are_counted().await,
         "MAX_MESSAGE_BYTES" => messages_are_measured().await,
+        "REQUIRE_PARAMETERS" => values_may_have_to_be_parameters().await,
         "GUARD_STRICT_COMMENTS" => comments_may_be_judged_too().await,
         "POLICY_FILE" => a_policy_is_read().await,
         "AUDIT_LOG" => assert!(audited(&[]).await.contains("SELECT $1")),
@@ -345,6 +346,18 @@ async fn comments_may_be_judged_too() {
     let server = shop_server_with(&[("GUARD_STRICT_COMMENTS", "true")]).await;
     let error = Client::open(&server).await.error(json!({ "query": "SELECT 1 -- drop it" })).await;
     assert_eq!((&error["code"], &error["context"]["refused"]), (&json!("WRITE_OPERATION_DENIED"), &json!("drop")));
+}
+
+async fn values_may_have_to_be_parameters() {
+    let server = shop_server_with(&[("REQUIRE_PARAMETERS", "true")]).await;
+    let mut client = Client::open(&server).await;
+    let error = client.error(json!({ "query": "SELECT id FROM users WHERE id = 1" })).await;
+    assert_eq!(
+        (&error["code"], &error["context"]["position"]["column"]),
+        (&json!("PARAMETER_ERROR"), &json!(33)),
+        "{error}"
+    );
+    assert_eq!(client.rows("SELECT id FROM users WHERE id = $1", json!([1])).await.row_count, 1);
 }
 
 async fn a_policy_is_read() {

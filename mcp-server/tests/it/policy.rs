@@ -4,11 +4,14 @@ use std::fs;
 use std::path::PathBuf;
 
 use harness::{McpServer, ServerOptions, shared_postgres};
+use mcp_server::executor::ExecuteError;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use crate::client::{Client, until};
 use crate::database_of;
+use crate::runner::{Runner, limits};
 
 const WEB: &str = "web-key-of-22-characters";
 const OPS: &str = "ops-key-of-22-characters";
@@ -249,4 +252,18 @@ async fn a_masked_column_keeps_its_mask_when_its_table_changes() {
         assert_eq!((&row["mail"], &row["password_hash"], &row["ssn"]), (&json!("***"), &json!("***"), &json!("SSN-1")));
         assert_ne!(row["api_key"], "KEY", "a new column that is called like a secret is masked at once");
     }
+}
+
+#[tokio::test]
+async fn a_masked_column_under_another_columns_name_is_noticed_before_it_is_read() {
+    let postgres = shared_postgres().await;
+    let database = database_of(postgres, SCHEMA).await;
+    let runner = Runner::new(&postgres.reader_url(&database), &[]);
+    let judged = runner.judged("SELECT name FROM people").await;
+    assert_eq!(runner.rows("SELECT name FROM people WHERE id = 1", &[]).await, json!([{ "name": "Ada" }]));
+    let mut superuser = postgres.superuser(&database).await.unwrap();
+    let swap = "ALTER TABLE people RENAME COLUMN name TO other; ALTER TABLE people RENAME COLUMN password_hash TO name";
+    sqlx::raw_sql(swap).execute(&mut superuser).await.unwrap();
+    let outcome = runner.run_judged(judged, Vec::new(), Vec::new(), limits(), &CancellationToken::new()).await;
+    assert!(matches!(outcome, Err(ExecuteError::StaleCatalog)), "{outcome:?}");
 }

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use daemon::settings::Source;
 use mcp_server::caller::Caller;
-use mcp_server::catalog::{Catalogs, Snapshot};
+use mcp_server::catalog::{Catalogs, Visible};
 use mcp_server::config::{Config, VARIABLES, command};
 use mcp_server::databases::{Database, SessionPins, Setting};
 use mcp_server::executor::{
     Copies, CostLimits, ExecuteError, Executor, PageLimit, ResultMemory, RowSet, Run, RunLimits,
 };
+use mcp_server::policy::{Known, Policies};
 use serde_json::Value;
-use sql_guard::{Guard, Limits, Policy};
+use sql_guard::{CheckedQuery, Guard, Limits};
 use tokio_util::sync::CancellationToken;
 
 /// The database at `url` with more flags; any role may serve it.
@@ -21,12 +22,25 @@ pub(crate) fn database(url: &str, flags: &[&str]) -> Arc<Database> {
     let own = ["mcp-server", "--ws-api-key", key, "--postgres-sslmode", "disable", "--database-url", url];
     let flags = own.iter().chain(flags).copied();
     let config = Config::from_source(Source::from_parts(command(), VARIABLES, flags, |_| None).unwrap()).unwrap();
-    let pins = SessionPins {
-        timezone: config.database.timezone.clone(),
-        statement_timeout: config.limits.max_statement_timeout,
-        allow_privileged_role: true,
-    };
+    let pins = SessionPins { allow_privileged_role: true, ..SessionPins::of(&config) };
     Database::new(&config.database, pins)
+}
+
+/// A statement that may run, and the catalog by which it may.
+pub(crate) struct Judged {
+    query: CheckedQuery,
+    visible: Arc<Visible>,
+}
+
+/// Limits that no test's statement comes near, unless it sets its own.
+pub(crate) fn limits() -> RunLimits {
+    RunLimits {
+        max_rows: 1000,
+        page: PageLimit { bytes: 1 << 20, copies: Copies::Structured },
+        timeout: Duration::from_secs(60),
+        cost: CostLimits::default(),
+        concurrent: None,
+    }
 }
 
 /// One database with what is needed to run statements on it.
@@ -64,14 +78,8 @@ impl Runner {
         settings: &[(&str, &str)],
         cancel: &CancellationToken,
     ) -> Result<RowSet, ExecuteError> {
-        let limits = RunLimits {
-            max_rows: 1000,
-            page: PageLimit { bytes: 1 << 20, copies: Copies::Structured },
-            timeout: Duration::from_secs(60),
-            cost: CostLimits::default(),
-        };
         let settings = settings.iter().map(|(name, value)| -> Setting { ((*name).into(), (*value).into()) }).collect();
-        self.run_within(text, Vec::new(), settings, limits, cancel).await
+        self.run_judged(self.judged(text).await, Vec::new(), settings, limits(), cancel).await
     }
 
     /// The rows of a statement with parameters, within these limits.
@@ -79,15 +87,30 @@ impl Runner {
         &self,
         text: &str,
         params: Vec<Value>,
+        limits: RunLimits,
+    ) -> Result<RowSet, ExecuteError> {
+        self.run_judged(self.judged(text).await, params, Vec::new(), limits, &CancellationToken::new()).await
+    }
+
+    /// A statement as it is judged now, without a policy.
+    pub(crate) async fn judged(&self, text: &str) -> Judged {
+        let rules = Policies::load(None, Known::default()).unwrap().rules(self.database.name(), &Caller::default());
+        let visible = self.catalogs.visible(&self.catalogs.current().await.unwrap(), &rules).await.unwrap();
+        Judged { query: self.guard.check(text, visible.access()).await.unwrap(), visible }
+    }
+
+    /// The rows of a statement that was judged before.
+    pub(crate) async fn run_judged(
+        &self,
+        judged: Judged,
+        params: Vec<Value>,
         settings: Vec<Setting>,
         limits: RunLimits,
         cancel: &CancellationToken,
     ) -> Result<RowSet, ExecuteError> {
-        let snapshot = self.catalogs.current().await.unwrap();
-        let access = self.guard.access(Arc::<Snapshot>::clone(&snapshot), Arc::new(Policy::default())).await.unwrap();
-        let query = self.guard.check(text, &access).await.unwrap();
+        let Judged { query, visible } = judged;
         let run = Run { query, params, settings, limits };
-        self.executor.run(&Caller::of_key("web"), &self.database, run, snapshot, cancel).await
+        self.executor.run(&Caller::of_key("web"), &self.database, run, visible, cancel).await
     }
 
     /// The same as JSON rows.

@@ -44,12 +44,14 @@ impl<'a> Walk<'a> {
         let name = names(funcname);
         let users_own = self.function(&name, arguments, *func_variadic, place, *location)?;
         let counts = !users_own && !agg_distinct && matches!(name.as_slice(), ["count"] | [PG_CATALOG, "count"]);
-        for argument in args {
-            self.value(argument, if counts { Place::Counted } else { Place::Combined })?;
-        }
-        self.expressions(agg_order)?;
-        self.optional(agg_filter.as_deref())?;
-        over.as_ref().map_or(Ok(()), |window| self.window(window))?;
+        self.outside_condition(|walk| {
+            for argument in args {
+                walk.value(argument, if counts { Place::Counted } else { Place::Combined })?;
+            }
+            walk.expressions(agg_order)?;
+            over.as_ref().map_or(Ok(()), |window| walk.window(window))
+        })?;
+        self.condition(agg_filter.as_deref())?;
         Ok(Restriction::Free)
     }
 

@@ -2,9 +2,9 @@
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    AArrayExpr, AConst, AExpr, AExprKind, AIndices, BoolExpr, BooleanTest, CaseExpr, CaseWhen, CoalesceExpr,
-    CollateClause, GroupingFunc, GroupingSet, List, MinMaxExpr, NamedArgExpr, Node, NullTest, ParamRef, RowExpr,
-    SortBy, SqlValueFunction, SubLink, SubLinkType, TypeCast, TypeName,
+    AArrayExpr, AExpr, AExprKind, AIndices, BoolExpr, BooleanTest, CaseExpr, CaseWhen, CoalesceExpr, CollateClause,
+    GroupingFunc, GroupingSet, List, MinMaxExpr, NamedArgExpr, Node, NullTest, ParamRef, RowExpr, SortBy,
+    SqlValueFunction, SubLink, SubLinkType, TypeCast, TypeName,
 };
 
 use shared_protocol::error::ErrorCode;
@@ -49,7 +49,7 @@ impl<'a> Walk<'a> {
     /// Judges an expression whose value is a new one.
     fn operation_of(&mut self, node: &'a Node, kind: &'a NodeEnum) -> Result<(), Rejection> {
         match kind {
-            NodeEnum::AConst(AConst { isnull: _, location: _, val: _ }) => Ok(()),
+            NodeEnum::AConst(literal) => self.literal(literal),
             NodeEnum::ParamRef(ParamRef { number, location }) => {
                 self.placeholders.note(*number, *location);
                 Ok(())
@@ -83,13 +83,13 @@ impl<'a> Walk<'a> {
             NodeEnum::CoalesceExpr(coalesce) => {
                 let CoalesceExpr { xpr, coalescetype: _, coalescecollid: _, args, location: _ } = coalesce.as_ref();
                 self.optional(xpr.as_deref())?;
-                self.expressions(args)
+                self.outside_condition(|walk| walk.expressions(args))
             }
             NodeEnum::MinMaxExpr(extreme) => {
                 let MinMaxExpr { xpr, minmaxtype: _, minmaxcollid: _, inputcollid: _, op: _, args, location: _ } =
                     extreme.as_ref();
                 self.optional(xpr.as_deref())?;
-                self.expressions(args)
+                self.outside_condition(|walk| walk.expressions(args))
             }
             // CURRENT_DATE, CURRENT_USER and their like speak of the session alone.
             NodeEnum::SqlvalueFunction(value) => {
@@ -134,7 +134,10 @@ impl<'a> Walk<'a> {
                 self.optional(node.as_deref())
             }
             NodeEnum::WindowDef(window) => self.window(window),
-            other => self.json_or_xml(other).unwrap_or_else(|| Err(self.unexpected(node, -1))),
+            other => match self.outside_condition(|walk| walk.json_or_xml(other).transpose())? {
+                Some(()) => Ok(()),
+                None => Err(self.unexpected(node, -1)),
+            },
         }
     }
 
@@ -169,7 +172,7 @@ impl<'a> Walk<'a> {
             Ok(_) => self.operator(name, *location)?,
         }
         self.optional(lexpr.as_deref())?;
-        self.optional(rexpr.as_deref())
+        self.right_side(&names(name), rexpr.as_deref())
     }
 
     fn sublink(&mut self, sublink: &'a SubLink, place: Place) -> Result<Restriction, Rejection> {
@@ -215,8 +218,10 @@ impl<'a> Walk<'a> {
             match &step.node {
                 Some(NodeEnum::AIndices(indices)) => {
                     let AIndices { is_slice: _, lidx, uidx } = indices.as_ref();
-                    self.optional(lidx.as_deref())?;
-                    self.optional(uidx.as_deref())?;
+                    self.outside_condition(|walk| {
+                        walk.optional(lidx.as_deref())?;
+                        walk.optional(uidx.as_deref())
+                    })?;
                 }
                 Some(NodeEnum::String(_) | NodeEnum::AStar(_)) => {}
                 _ => return Err(self.unexpected(step, -1)),

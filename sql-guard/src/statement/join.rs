@@ -36,11 +36,11 @@ impl<'a> Walk<'a> {
         if let Some(alias) = join_using_alias {
             self.bring_in("", Some(alias), Columns::named(merges.iter().map(String::as_str))?)?;
         }
-        if let Some(quals) = quals {
+        if quals.is_some() {
             // The condition sees the two sides, and nothing that stands beside the join.
             let beside: Vec<_> = self.level().items.drain(..before).collect();
             let rows = std::mem::replace(&mut self.level().rows, vec![left, right]);
-            self.expression(quals)?;
+            self.condition(quals.as_deref())?;
             self.level().rows = rows;
             self.level().items.splice(..0, beside);
         }

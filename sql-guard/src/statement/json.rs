@@ -152,7 +152,7 @@ impl<'a> Walk<'a> {
             return Ok(());
         };
         self.json_call(name, *location, None, output.as_ref())?;
-        self.optional(agg_filter.as_deref())?;
+        self.condition(agg_filter.as_deref())?;
         self.expressions(agg_order)?;
         over.as_ref().map_or(Ok(()), |window| self.window(window))
     }

@@ -122,7 +122,7 @@ impl Walk<'_> {
         let Some(access) = self.access else { return };
         match access.catalog.user_type(&name.schema, &name.name) {
             Some(known) => known.functions.iter().for_each(|function| self.runs_reference(function)),
-            None => access.catalog.casts_to(&name.name).iter().for_each(|function| self.runs_reference(function)),
+            None => access.casts().to(&name.name).iter().for_each(|function| self.runs_reference(function)),
         }
     }
 

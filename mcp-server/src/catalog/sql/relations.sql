@@ -1,7 +1,11 @@
--- Every relation that the role may read. Partitions come too: statements may name them, though listings don't.
+-- Every relation that the role may read, with its parents and what stands behind a view. Partitions come too: statements may name
+-- them, though listings don't.
 SELECT c.oid, n.nspname AS schema_name, c.relname AS table_name, c.relkind::text AS kind, c.relispartition AS is_partition,
        -- Never analysed is -1 from PostgreSQL 14 on.
-       CASE WHEN c.relkind IN ('r', 'm', 'p', 'f') AND c.reltuples >= 0 THEN c.reltuples::bigint END AS estimated_row_count
+       CASE WHEN c.relkind IN ('r', 'm', 'p', 'f') AND c.reltuples >= 0 THEN c.reltuples::bigint END AS estimated_row_count,
+       c.relrowsecurity AS has_row_security,
+       ARRAY(SELECT i.inhparent FROM pg_catalog.pg_inherits AS i WHERE i.inhrelid = c.oid ORDER BY i.inhseqno) AS parents,
+       CASE WHEN c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END AS definition
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f')

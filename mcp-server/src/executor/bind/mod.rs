@@ -11,7 +11,7 @@ use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgTypeInfo, PgTypeKind};
 use sqlx::{Arguments, Encode, Postgres, Type, TypeInfo};
 
-use super::{ExecuteError, TypeNames};
+use super::{Directory, ExecuteError};
 
 /// `values` as the arguments of a statement whose placeholders have `types`; time stamps without an offset are read in `zone`.
 ///
@@ -20,7 +20,7 @@ use super::{ExecuteError, TypeNames};
 pub(super) fn arguments(
     values: &[Value],
     types: &[PgTypeInfo],
-    names: &dyn TypeNames,
+    names: &dyn Directory,
     zone: Option<Tz>,
 ) -> Result<PgArguments, ExecuteError> {
     let mut arguments = PgArguments::default();
@@ -280,9 +280,13 @@ mod tests {
     #[test]
     fn names_the_place_the_type_and_the_way_out() {
         struct Nameless;
-        impl TypeNames for Nameless {
+        impl Directory for Nameless {
             fn type_name(&self, oid: u32) -> Option<String> {
                 Some(if oid == 23 { "int4" } else { "unknown" }.to_owned())
+            }
+
+            fn restriction(&self, _: u32, _: i16) -> Option<sql_guard::Restriction> {
+                None
             }
         }
         let values = [json!(1), json!("x")];

@@ -10,7 +10,7 @@ use shared_protocol::error::ErrorCode;
 
 use super::*;
 use crate::catalog::{
-    Catalog, Column as Field, Function, FunctionRef, ObjectId, Operator, Relation, TypeName, UserType, View,
+    Cast, Catalog, Column as Field, Function, FunctionRef, ObjectId, Operator, Relation, TypeName, UserType, View,
     Volatility, Words,
 };
 use crate::policy::{Pattern, Policy};
@@ -23,6 +23,7 @@ struct Shop {
     functions: BTreeMap<&'static str, Vec<Function>>,
     operators: BTreeMap<&'static str, Vec<Operator>>,
     types: BTreeMap<&'static str, UserType>,
+    casts: Vec<Cast>,
 }
 
 fn type_name(schema: &str, name: &str) -> TypeName {
@@ -65,7 +66,7 @@ fn function(id: ObjectId, name: &str, arguments: usize, volatility: Volatility, 
         least: arguments,
         most: Some(arguments),
         arguments: vec![type_name("pg_catalog", "text"); arguments],
-        returns: type_name("pg_catalog", "text"),
+        returns: vec![type_name("pg_catalog", "text")],
         volatility,
         is_security_definer: body.starts_with("definer"),
         is_procedure: false,
@@ -121,6 +122,7 @@ impl Shop {
                 arguments: vec![type_name("pg_catalog", "regclass")],
                 ..function(17, "names", 1, Immutable, "")
             },
+            Function { returns: vec![type_name("public", "pair")], ..function(21, "paired", 1, Immutable, "") },
             function(19, "ping", 1, Stable, "SELECT pong($1), leak()"),
             function(20, "pong", 1, Stable, "SELECT ping($1)"),
             Function { least: 1, most: None, ..function(18, "many", 2, Immutable, "") },
@@ -160,6 +162,7 @@ impl Shop {
             ]
             .into(),
             types: types.into(),
+            casts: Vec::new(),
         }
     }
 }
@@ -191,6 +194,10 @@ impl Catalog for Shop {
 
     fn user_type(&self, schema: &str, name: &str) -> Option<&UserType> {
         self.types.get(name).filter(|_| schema == "public")
+    }
+
+    fn casts(&self) -> &[Cast] {
+        &self.casts
     }
 }
 

@@ -353,3 +353,69 @@ fn advice_leaves_to_the_server_what_only_it_knows() {
     let relations: Vec<_> = advice.relations.iter().map(|one| (one.schema.as_str(), one.name.as_str())).collect();
     assert_eq!((advice.placeholders, relations), (1, vec![("", "users"), ("audit", "log")]));
 }
+
+#[test]
+fn a_function_whose_result_could_be_converted_by_a_denied_one_is_denied() {
+    refused("SELECT paired('a')", ErrorCode::FunctionDenied, "returns a type that runs leak()");
+}
+
+#[test]
+fn a_cast_that_may_run_anywhere_must_be_one_that_may_run() {
+    let judge = |source: TypeName, function: ObjectId, is_implicit: bool, text: &str| {
+        let cast = Cast {
+            source,
+            target: type_name("pg_catalog", "bool"),
+            function: FunctionRef::User(function),
+            is_implicit,
+        };
+        let shop = Shop { casts: vec![cast], ..Shop::new() };
+        let access = Access::new(Arc::new(shop), Arc::default());
+        let verdict = check(text, &access, &Limits::default(), &Abandoned::default());
+        (verdict.map(drop).map_err(|rejection| rejection.message), access.denied_casts())
+    };
+    let why = "the cast from int4 to bool runs leak(), which is VOLATILE, so it may change something";
+    let (verdict, denied) = judge(type_name("pg_catalog", "int4"), 2, true, "SELECT id FROM users WHERE id");
+    assert_eq!(verdict, Err(format!("in this database {why}, wherever values meet")));
+    assert_eq!(denied, [why]);
+    // One that only runs where it is written stops nothing else, nor does one that runs what may run.
+    for (function, is_implicit) in [(2, false), (3, true)] {
+        let (verdict, denied) = judge(type_name("pg_catalog", "int4"), function, is_implicit, "SELECT id FROM users");
+        assert_eq!((verdict, denied.len()), (Ok(()), 0));
+    }
+    let (verdict, _) = judge(type_name("pg_catalog", "int4"), 2, false, "SELECT id::bool FROM users");
+    assert!(verdict.is_err_and(|message| message.contains("runs leak()")));
+    // A type of the users' is refused itself.
+    let (verdict, denied) = judge(type_name("public", "status"), 2, true, "SELECT id FROM users");
+    assert_eq!((verdict, denied.len()), (Ok(()), 1));
+}
+
+#[test]
+fn values_in_conditions_may_have_to_be_parameters() {
+    let limits = Limits { require_parameters: true, ..Limits::default() };
+    let judge = |text: &str| check(text, &access(Policy::default()), &limits, &Abandoned::default());
+    let refused = |text: &str, column: u32| {
+        let rejection = judge(text).expect_err(text);
+        assert_eq!(rejection.code, ErrorCode::ParameterError, "{text}\n{rejection:#?}");
+        assert_eq!(rejection.position.map(|at| at.column), Some(column), "{text}\n{rejection:#?}");
+        assert!(!rejection.message.contains("secret"), "{rejection:#?}");
+    };
+    refused("SELECT id FROM users WHERE name = 'secret'", 35);
+    refused("SELECT id FROM users WHERE id = -7", 33);
+    refused("SELECT id FROM users WHERE id IN ($1, 7)", 39);
+    refused("SELECT id FROM users WHERE id BETWEEN $1 AND 9", 46);
+    refused("SELECT id FROM users WHERE name LIKE 'a%' AND id = $1", 38);
+    refused("SELECT id FROM users WHERE created_at > now() - interval '1 day'", 58);
+    refused("SELECT u.id FROM users u JOIN orders o ON o.user_id = u.id AND o.total > 5", 74);
+    refused("SELECT user_id FROM orders GROUP BY user_id HAVING count(*) > 5", 63);
+    refused("SELECT count(*) FILTER (WHERE total > 5) FROM orders", 39);
+    refused("SELECT id FROM users WHERE EXISTS (SELECT 1 FROM orders WHERE total > 5)", 71);
+    for text in [
+        "SELECT 'a' || name, id + 1 FROM users WHERE name = $1 AND total IS NOT NULL AND true ORDER BY 1 LIMIT 5",
+        "SELECT id FROM users WHERE date_trunc('month', created_at::timestamptz) = $1 AND extract(year FROM now()) = $2",
+        "SELECT id FROM users WHERE EXISTS (SELECT 1 FROM orders WHERE user_id = users.id LIMIT 1)",
+        "SELECT id FROM users WHERE name::jsonb -> 'a' ->> 'b' = $1 AND (name::text[])[1] = $2",
+        "SELECT id FROM users WHERE coalesce(name, '') = $1 AND created_at > (now() - $2::interval)::text",
+    ] {
+        judge(text).unwrap_or_else(|rejection| panic!("{text}\n{rejection:#?}"));
+    }
+}

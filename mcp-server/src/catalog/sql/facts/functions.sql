@@ -1,7 +1,8 @@
 -- Every function, aggregate and procedure that did not come with PostgreSQL itself: numbers from 16384 on are the user's, and only
 -- pg_catalog's are in the guard's own table.
 SELECT p.oid, n.nspname AS schema, p.proname AS name, p.pronargs::int AS arguments, p.pronargdefaults::int AS defaults,
-       p.provariadic <> 0 AS is_variadic, ARRAY(SELECT pg_catalog.unnest(p.proargtypes)) AS types, p.prorettype AS returns, p.provolatile::text AS volatility,
+       p.provariadic <> 0 AS is_variadic, ARRAY(SELECT pg_catalog.unnest(p.proargtypes)) AS types, 
+       ARRAY(SELECT DISTINCT pg_catalog.unnest(p.prorettype || p.proallargtypes)) AS returns, p.provolatile::text AS volatility,
        p.prosecdef AS is_security_definer, p.prokind = 'p' AS is_procedure,
        (
            SELECT e.extname FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
