@@ -32,6 +32,8 @@ impl Shop {
             parents: Vec::new(),
             children: Vec::new(),
             view: None,
+            is_readable: true,
+            is_extensions: false,
             runs_code: false,
         };
         let tables = [

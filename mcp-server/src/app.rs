@@ -209,10 +209,10 @@ async fn tell_of_policy(tools: &ToolContext, snapshot: &Arc<Snapshot>) {
     let rules = tools.policies.rules(name, &Caller::default());
     // Made now, so that the first call needn't wait for it. A guard too busy for it makes it then.
     let Ok(visible) = tools.catalogs.visible(snapshot, &rules).await else { return };
-    for cast in visible.access().denied_casts() {
+    for hook in visible.access().denied_hooks() {
         warn!(
             database = name,
-            "{name}: {cast}, and may do so where nobody wrote it; values of its types are refused in calls"
+            "{name}: {hook}, and may do so where no statement names it: what could lead there is refused"
         );
     }
     let masked = visible.masked();

@@ -5,11 +5,12 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::catalog::{Catalog, Function, ObjectId, Relation, RelationName, Words};
+use crate::catalog::{Catalog, Function, ObjectId, Relation, RelationName, View};
 use crate::columns::{Column, Columns, Restriction};
+use crate::functions;
 use crate::policy::Policy;
-use crate::routines::Casts;
 use crate::statement::definition;
+use crate::words::Words;
 
 /// A database as one caller sees it. Verdicts are cached by it, so it is made once for a catalog and a policy and then shared.
 pub struct Access {
@@ -20,7 +21,9 @@ pub struct Access {
     /// Why each function that was asked for may not run, if it may not.
     pub(crate) routines: Mutex<HashMap<ObjectId, Option<String>>>,
     restricts: OnceLock<bool>,
-    pub(crate) casts: OnceLock<Casts>,
+    pub(crate) hook_denied: OnceLock<Option<String>>,
+    pub(crate) hooks_leave_traces: OnceLock<bool>,
+    pub(crate) odd_functions: OnceLock<Vec<String>>,
 }
 
 /// What a relation is to the caller.
@@ -41,6 +44,8 @@ pub(crate) struct Seen {
     pub(crate) to_views: Columns,
     /// Whether a rule, and not only the name of a column, restricts any of them.
     is_ruled: bool,
+    /// Whether the role may read any of them.
+    is_readable: bool,
     /// Whether reading it may run code of the database's own.
     pub(crate) runs_code: bool,
 }
@@ -72,7 +77,9 @@ impl Access {
             sights: Mutex::default(),
             routines: Mutex::default(),
             restricts: OnceLock::new(),
-            casts: OnceLock::new(),
+            hook_denied: OnceLock::new(),
+            hooks_leave_traces: OnceLock::new(),
+            odd_functions: OnceLock::new(),
         }
     }
 
@@ -84,9 +91,10 @@ impl Access {
     /// Looks at every relation, so that later questions are answered at once.
     pub(crate) fn look_at_all(&self) {
         for relation in self.catalog.relations() {
-            self.sight(&relation.name.schema, &relation.name.name);
+            self.look_at(&relation.name);
         }
         self.restricts();
+        self.hook_denied();
     }
 
     /// What the caller may do with each column of a relation, in order; nothing where the relation is hidden or isn't there.
@@ -108,27 +116,35 @@ impl Access {
         }
     }
 
-    /// Whether anything is hidden or masked.
+    /// Whether policy hides or masks anything.
     pub fn restricts(&self) -> bool {
         *self.restricts.get_or_init(|| {
-            self.catalog.relations().any(|relation| match self.sight(&relation.name.schema, &relation.name.name) {
-                Some(Sight::Seen(seen)) => seen.columns.worst() >= Restriction::Masked,
+            self.catalog.relations().any(|relation| match self.look_at(&relation.name) {
+                Some(Sight::Seen(seen)) => seen.to_views.worst() >= Restriction::Masked,
                 _ => true,
             })
         })
     }
 
-    /// What a relation is to the caller; nothing where there is none.
+    /// What a relation is to the caller's statements; nothing where there is none. One that the role may not read is as good as
+    /// hidden.
     pub(crate) fn sight(&self, schema: &str, name: &str) -> Option<Sight> {
-        let asked = RelationName { schema: schema.to_string(), name: name.to_string() };
-        if let Some(known) = lock(&self.sights).get(&asked) {
+        match self.look_at(&RelationName { schema: schema.to_string(), name: name.to_string() })? {
+            Sight::Seen(seen) if !seen.is_readable => Some(Sight::Hidden),
+            sight => Some(sight),
+        }
+    }
+
+    /// What policy makes of a relation, whether or not the role may read it; nothing where there is none.
+    pub(crate) fn look_at(&self, name: &RelationName) -> Option<Sight> {
+        if let Some(known) = lock(&self.sights).get(name) {
             return Some(known.clone());
         }
-        let relation = self.catalog.relation(schema, name)?;
-        // A view that reads itself can't be; should a catalog say so, nobody sees it.
-        lock(&self.sights).insert(asked.clone(), Sight::Hidden);
+        let relation = self.catalog.relation(&name.schema, &name.name)?;
+        // What leads back to itself is hidden on the way.
+        lock(&self.sights).insert(name.clone(), Sight::Hidden);
         let sight = self.look(relation).map_or(Sight::Hidden, |seen| Sight::Seen(Arc::new(seen)));
-        lock(&self.sights).insert(asked, sight.clone());
+        lock(&self.sights).insert(name.clone(), sight.clone());
         Some(sight)
     }
 
@@ -155,25 +171,25 @@ impl Access {
         let mut is_ruled =
             kin.iter().map(|kin| &kin.name).chain([&relation.name]).any(|name| self.policy.has_column_rule(name));
         let mut columns = self.own_columns(relation, &kin);
-        // A cast of the user's may run even where a value is only put out.
-        runs_code |= columns.iter().any(|column| column.restriction == Restriction::Fixed);
+        // Code of the user's may run even where a value is only put out, or sorted.
+        runs_code |= relation.columns.iter().any(|column| self.type_leaves_traces(&column.type_name));
         if let Some(view) = &relation.view {
             let functions: Vec<&Function> = view.functions.iter().filter_map(|id| self.catalog.function(*id)).collect();
+            let words = Words::of(&view.definition);
             runs_code |= functions.len() < view.functions.len();
             runs_code |= functions.iter().any(|function| function.leaves_traces());
-            runs_code |= self.calls_denied(&view.definition);
-            let read: Vec<Sight> = view.reads.iter().filter_map(|name| self.sight_through_view(name)).collect();
+            runs_code |= self.calls_denied(&words);
+            let read: Vec<Sight> = view.reads.iter().filter_map(|name| self.look_through_view(name)).collect();
             for seen in read.iter().filter_map(Sight::seen) {
                 runs_code |= seen.runs_code;
                 is_ruled |= seen.is_ruled;
             }
             // The policy that names the view answers for what the view shows.
             if !self.policy.names_table(&relation.name) {
-                let mut bodies = functions.iter().filter_map(|function| function.body.as_deref());
-                if bodies.any(|body| self.speaks_of_restricted(body, Some(&relation.name))) {
+                if self.code_shows_restricted(relation, &functions, &words) {
                     return None;
                 }
-                self.inherit(&mut columns, &view.definition, &read)?;
+                self.inherit(&mut columns, view, &read)?;
             }
         }
         let to_views = Columns::all(columns.iter().cloned()).ok()?;
@@ -182,12 +198,27 @@ impl Access {
                 column.restriction = Restriction::Hidden;
             }
         }
-        Some(Seen { columns: Columns::all(columns).ok()?, to_views, is_ruled, runs_code })
+        let is_readable = relation.is_readable;
+        Some(Seen { columns: Columns::all(columns).ok()?, to_views, is_ruled, is_readable, runs_code })
+    }
+
+    /// Whether what a view calls shows what the caller may not see.
+    fn code_shows_restricted(&self, relation: &Relation, functions: &[&Function], words: &Words) -> bool {
+        let reaches_far = |function: &&Function| {
+            let extension = function.extension.as_deref();
+            extension.and_then(|extension| functions::of_extension(extension, &function.name)) == Some(false)
+        };
+        let reaches_far = functions.iter().any(reaches_far);
+        // An extension's own view of what others do is no decision of the database's owner.
+        relation.is_extensions && reaches_far
+            || functions.iter().any(|function| self.function_shows_restricted(function))
+            // A function that runs a text may find it in the view.
+            || (reaches_far || self.calls_denied(words)) && self.speaks_of_restricted(words, Some(&relation.name))
     }
 
     /// Whether a body that speaks of a relation may show what the caller may not see of it.
     pub(crate) fn shows_restricted(&self, body: &Words, relation: &RelationName) -> bool {
-        let Some(Sight::Seen(seen)) = self.sight(&relation.schema, &relation.name) else { return true };
+        let Some(Sight::Seen(seen)) = self.look_at(relation) else { return true };
         let columns = seen.to_views.known().iter();
         let mut restricted = columns.filter(|column| column.restriction >= Restriction::Masked).peekable();
         let shows = |column: &Column| column.name.as_deref().is_some_and(|name| body.mention(name));
@@ -200,9 +231,13 @@ impl Access {
             let of_kin = || kin.iter().filter(|kin| kin.columns.iter().any(|other| other.name == column.name));
             let names = || of_kin().map(|kin| &kin.name).chain([&relation.name]);
             let is_secret = || self.policy.is_sensitive(&column.name) && self.holds_text(&column.type_name);
-            if names().any(|name| self.policy.denies_column(name, &column.name)) {
+            let of_rows = self.rows_within(&column.type_name);
+            if of_rows == Restriction::Hidden || names().any(|name| self.policy.denies_column(name, &column.name)) {
                 Restriction::Hidden
-            } else if names().any(|name| self.policy.masks_column(name, &column.name)) || is_secret() {
+            } else if of_rows == Restriction::Masked
+                || names().any(|name| self.policy.masks_column(name, &column.name))
+                || is_secret()
+            {
                 Restriction::Masked
             } else if self.type_denied(&column.type_name).is_some() {
                 Restriction::Fixed
@@ -225,15 +260,16 @@ impl Access {
         own
     }
 
-    /// What a relation that a view reads is to the caller. The role may lack the right to read it; the rules hold all the same.
-    fn sight_through_view(&self, name: &RelationName) -> Option<Sight> {
+    /// What policy makes of a relation that a view reads. One that isn't in the catalog is a system catalog's; the rules hold all
+    /// the same.
+    fn look_through_view(&self, name: &RelationName) -> Option<Sight> {
         let ruled =
             self.policy.denies_table(name) || !self.policy.allows_table(name) || self.policy.has_column_rule(name);
-        self.sight(&name.schema, &name.name).or(ruled.then_some(Sight::Hidden))
+        self.look_at(name).or(ruled.then_some(Sight::Hidden))
     }
 
     /// Restricts the columns of a view by what they show of the relations that it reads; nothing where it can't be seen.
-    fn inherit(&self, columns: &mut [Column], definition: &str, read: &[Sight]) -> Option<()> {
+    fn inherit(&self, columns: &mut [Column], view: &View, read: &[Sight]) -> Option<()> {
         let worst = read.iter().map(|sight| match sight {
             Sight::Hidden => Restriction::Hidden,
             // That a column of a table is hidden doesn't mean that the view shows it.
@@ -244,7 +280,7 @@ impl Access {
             Some(Restriction::Masked) => {}
             _ => return Some(()),
         }
-        let outputs = definition::outputs(definition, self)?;
+        let outputs = definition::outputs(&view.definition, self)?;
         if outputs.is_open() || outputs.known().len() != columns.len() {
             return None;
         }

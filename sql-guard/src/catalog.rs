@@ -1,10 +1,10 @@
 //! What the guard asks about a database: the small trait that a cached catalog answers, and the facts in its answers.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::types::PG_CATALOG;
+use crate::words::Words;
 
 /// The name of a relation with its schema, exactly as PostgreSQL stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,7 +27,8 @@ pub struct TypeName {
 /// PostgreSQL's number of an object.
 pub type ObjectId = u32;
 
-/// A table, view or other relation that the database's role may read.
+/// A table, view or other relation. Those that the role may not read are relations all the same: rules about them hold for what
+/// is read through others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relation {
     /// Its name.
@@ -40,6 +41,10 @@ pub struct Relation {
     pub children: Vec<RelationName>,
     /// What stands behind it, where it is a view or materialised view.
     pub view: Option<View>,
+    /// Whether the role may read any of its columns.
+    pub is_readable: bool,
+    /// Whether it came with an extension.
+    pub is_extensions: bool,
     /// Whether reading it may run code of the database's own that no statement shows, as row-level security does.
     pub runs_code: bool,
 }
@@ -104,6 +109,8 @@ pub struct Function {
     pub extension: Option<String>,
     /// The words of its body, where it is written in a language that shows them.
     pub body: Option<Arc<Words>>,
+    /// Whether it runs under settings of its own, such as another search_path.
+    pub has_settings: bool,
     /// The functions that an aggregate works with.
     pub uses: Vec<FunctionRef>,
 }
@@ -131,8 +138,11 @@ pub enum Volatility {
 pub struct Operator {
     /// Its schema.
     pub schema: String,
-    /// What it runs.
-    pub function: FunctionRef,
+    /// Its name.
+    pub name: String,
+    /// What it may run: its own function, those of its commutator and negator, and those of the operator classes that it sorts or
+    /// compares in.
+    pub functions: Vec<FunctionRef>,
 }
 
 impl fmt::Display for TypeName {
@@ -144,17 +154,16 @@ impl fmt::Display for TypeName {
     }
 }
 
-/// A cast of the database's own.
+/// Code of the database's own that PostgreSQL may run where no statement names it: of an implicit cast, or of an operator class on
+/// a type of PostgreSQL's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cast {
-    /// What it converts from.
-    pub source: TypeName,
-    /// What it converts to.
-    pub target: TypeName,
-    /// What it runs.
+pub struct Hook {
+    /// What it belongs to, such as `the cast from int4 to bool`.
+    pub of: String,
+    /// What runs.
     pub function: FunctionRef,
-    /// Whether it may run where nobody wrote it: `pg_cast.castcontext` isn't `e`.
-    pub is_implicit: bool,
+    /// Whether it may run on values of PostgreSQL's own types, which are anywhere.
+    pub is_anywhere: bool,
 }
 
 /// A type of the database's own, without its array type.
@@ -171,56 +180,6 @@ pub struct UserType {
     pub is_domain: bool,
     /// The relation of which it is the row type.
     pub row_of: Option<RelationName>,
-}
-
-/// The words of a function's body or of a condition, in lower case. Strings and comments count too: a body may run what it
-/// spells out.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Words {
-    all: HashSet<String>,
-    called: HashSet<String>,
-    has_star: bool,
-}
-
-impl Words {
-    /// The words of `text`, and which of them stand before a parenthesis.
-    pub fn of(text: &str) -> Self {
-        let is_word = |one: char| one.is_alphanumeric() || one == '_' || one == '$';
-        let has_star = text.replace("(*)", "").contains('*');
-        let mut words = Self { has_star, ..Self::default() };
-        let mut rest = text;
-        while let Some(start) = rest.find(is_word) {
-            let tail = &rest[start..];
-            let end = tail.find(|one| !is_word(one)).unwrap_or(tail.len());
-            let word = tail[..end].to_lowercase();
-            rest = &tail[end..];
-            // A closing quote may stand between a quoted name and its arguments.
-            if rest.trim_start_matches('"').trim_start().starts_with('(') {
-                words.called.insert(word.clone());
-            }
-            words.all.insert(word);
-        }
-        words
-    }
-
-    /// The words that stand before a parenthesis.
-    pub(crate) fn called(&self) -> impl Iterator<Item = &str> {
-        self.called.iter().map(String::as_str)
-    }
-
-    /// Whether a `*` stands in the text that isn't the one of `count(*)`.
-    pub(crate) fn has_star(&self) -> bool {
-        self.has_star
-    }
-
-    /// Whether every word of a name stands in the text.
-    pub(crate) fn mention(&self, name: &str) -> bool {
-        if name.chars().all(|one| one.is_ascii_alphanumeric() || one == '_') {
-            return self.all.contains(name.to_ascii_lowercase().as_str());
-        }
-        let parts = Self::of(name);
-        !parts.all.is_empty() && parts.all.is_subset(&self.all)
-    }
 }
 
 /// One database as its role sees it. Policy is the guard's business: what a caller may not see is here all the same.
@@ -262,23 +221,34 @@ pub trait Catalog: Send + Sync {
         None
     }
 
-    /// The casts of the database's own that run a function.
-    fn casts(&self) -> &[Cast] {
+    /// What casts of the database's own to a type of PostgreSQL's run.
+    fn casts_to(&self, built_in: &str) -> &[FunctionRef] {
+        let _ = built_in;
         &[]
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// Code of the database's own that runs where no statement names it.
+    fn hooks(&self) -> &[Hook] {
+        &[]
+    }
 
-    #[test]
-    fn words_are_found_in_strings_and_quotes_too() {
-        let words = Words::of("BEGIN EXECUTE 'SELECT PG_Sleep (1)'; RETURN \"Odd\"(x) + lower; END");
-        let mut called: Vec<_> = words.called().collect();
-        called.sort_unstable();
-        assert_eq!(called, ["odd", "pg_sleep"]);
-        assert!(words.mention("lower") && words.mention("x") && words.mention("odd x"));
-        assert!(!words.mention("sleep") && !words.mention("odd y") && !words.mention("%"));
+    /// The names of all functions.
+    fn function_names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        Box::new(std::iter::empty())
+    }
+
+    /// Every operator.
+    fn all_operators(&self) -> Box<dyn Iterator<Item = &Operator> + '_> {
+        Box::new(std::iter::empty())
+    }
+
+    /// Every type in a schema other than `pg_catalog`.
+    fn user_types(&self) -> Box<dyn Iterator<Item = (TypeName, &UserType)> + '_> {
+        Box::new(std::iter::empty())
+    }
+
+    /// Whether the database's text is UTF-8, so that it cuts and folds names as the grammar here does.
+    fn is_utf8(&self) -> bool {
+        true
     }
 }

@@ -4,6 +4,7 @@ mod access;
 mod advise;
 mod catalog;
 mod columns;
+mod encoding;
 mod functions;
 mod limits;
 mod normalize;
@@ -18,6 +19,7 @@ mod scope;
 mod statement;
 mod types;
 mod verdicts;
+mod words;
 mod wrapper;
 
 use std::sync::Arc;
@@ -26,14 +28,15 @@ use std::time::Duration;
 pub use access::Access;
 pub use advise::Advice;
 pub use catalog::{
-    Cast, Catalog, Column, Function, FunctionRef, ObjectId, Operator, Relation, RelationName, TypeName, UserType, View,
-    Volatility, Words,
+    Catalog, Column, Function, FunctionRef, Hook, ObjectId, Operator, Relation, RelationName, TypeName, UserType, View,
+    Volatility,
 };
 pub use columns::Restriction;
 pub use limits::Limits;
 pub use policy::{Pattern, PatternError, Policy};
 pub use pool::IN_PLACE_STACK;
 pub use rejection::Rejection;
+pub use words::Words;
 pub use wrapper::WrappedColumn;
 
 use pool::{Abandoned, Pool};
@@ -202,6 +205,9 @@ impl CheckedQuery {
 /// Judges `text` for the server. To be called on a guard thread, or where the stack is known to hold.
 fn check(text: &str, access: &Access, limits: &Limits, abandoned: &Abandoned) -> Result<CheckedQuery, Rejection> {
     let parsed = parse::parse(text, limits)?;
+    if !access.catalog.is_utf8() {
+        encoding::names_mean_the_same(text)?;
+    }
     let mut walk = Walk::new(text, Mode::Final, Some(access), limits, abandoned);
     let output = walk.statement(&parsed.statement)?;
     let placeholders = walk.placeholders.count(text)?;

@@ -65,9 +65,16 @@ impl Policy {
         self.allow_tables.iter().all(|list| list.iter().any(|pattern| pattern.matches(parts)))
     }
 
-    /// Whether there are allow lists, and each of them has the table.
+    /// Whether an allow list names the table itself, rather than many by a wildcard.
     pub(crate) fn names_table(&self, name: &RelationName) -> bool {
-        !self.allow_tables.is_empty() && self.allows_table(name)
+        self.allow_tables.iter().flatten().any(|pattern| pattern.is_exact() && pattern.matches_table(name))
+    }
+
+    /// Whether there are any rules about tables and columns.
+    pub(crate) fn has_rules(&self) -> bool {
+        let Self { deny_tables, allow_tables, deny_columns, mask_columns, allow_functions: _, mask_sensitive: _ } =
+            self;
+        !(deny_tables.is_empty() && allow_tables.is_empty() && deny_columns.is_empty() && mask_columns.is_empty())
     }
 
     pub(crate) fn denies_column(&self, table: &RelationName, column: &str) -> bool {
@@ -128,6 +135,14 @@ pub struct PatternError {
 impl<const PARTS: usize> Pattern<PARTS> {
     pub(crate) fn matches(&self, names: [&str; PARTS]) -> bool {
         self.parts.iter().zip(names).all(|(part, name)| part.matches(name))
+    }
+
+    /// Whether it has no wildcards, and so stands for one name.
+    fn is_exact(&self) -> bool {
+        self.parts.iter().all(|part| match part {
+            Part::Exactly(_) => true,
+            Part::Like(pattern) => !pattern.iter().any(|one| matches!(one, '*' | '?')),
+        })
     }
 }
 

@@ -1,32 +1,64 @@
-//! Which of the database's own functions, operators, casts and types may run for a caller.
+//! Which of the database's own functions, operators, casts and types may run for a caller, and what they show.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, OnceLock};
+use std::collections::HashSet;
 
 use crate::access::{Access, Sight, lock};
-use crate::catalog::{
-    Cast, Function, FunctionRef, ObjectId, Operator, RelationName, TypeName, UserType, Volatility, Words,
-};
+use crate::catalog::{Function, FunctionRef, Hook, ObjectId, Operator, RelationName, TypeName, UserType, Volatility};
 use crate::columns::Restriction;
 use crate::functions::{self, Standing};
 use crate::types::{self, PG_CATALOG};
+use crate::words::{Words, is_plain};
 
 /// PostgreSQL's types that hold text or bytes.
 const TEXT_TYPES: &[&str] = &["text", "varchar", "bpchar", "char", "name", "bytea", "citext"];
 
+/// Types that only code behind others takes and gives: input, output and support functions.
+const CODE_TYPES: &[&str] = &["cstring", "internal"];
+
 /// How many functions and types may stand behind one another before the outermost is refused.
 const MAX_DEPTH: usize = 32;
 
+/// What is asked of everything that a function or a type leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Question {
+    /// Whether it may run.
+    Runs,
+    /// Whether it shows what the caller may not see; whether it may run is another's to answer for.
+    Shows,
+}
+
+/// How a function is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Road {
+    /// By its name.
+    Called,
+    /// As the code of an operator, a cast, a type or an aggregate.
+    Behind,
+}
+
 /// What has been reached from a function, an operator or a type, so that each thing is looked at once. What leads back to itself
 /// is judged by the rest of what it does.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Reached {
+    question: Question,
     functions: HashSet<ObjectId>,
     types: HashSet<TypeName>,
     depth: usize,
 }
 
+/// Where a body looks its names up.
+#[derive(Debug, Clone, Copy)]
+struct Home<'a> {
+    schema: &'a str,
+    /// Whether that may be anywhere.
+    is_anywhere: bool,
+}
+
 impl Reached {
+    fn new(question: Question) -> Self {
+        Self { question, functions: HashSet::new(), types: HashSet::new(), depth: 0 }
+    }
+
     /// Looks one step further, unless that is too far.
     fn further(&mut self, look: impl FnOnce(&mut Self) -> Option<String>) -> Option<String> {
         if self.depth == MAX_DEPTH {
@@ -36,29 +68,6 @@ impl Reached {
         let found = look(self);
         self.depth -= 1;
         found
-    }
-}
-
-/// The casts of one database.
-#[derive(Debug)]
-pub(crate) struct Casts {
-    to_built_in: HashMap<Arc<str>, Vec<FunctionRef>>,
-    /// Why one that may run anywhere may not run, once that is asked.
-    denied: OnceLock<Option<String>>,
-}
-
-impl Casts {
-    fn new(casts: &[Cast]) -> Self {
-        let mut to_built_in: HashMap<Arc<str>, Vec<FunctionRef>> = HashMap::new();
-        for cast in casts.iter().filter(|cast| &*cast.target.schema == PG_CATALOG) {
-            to_built_in.entry(Arc::clone(&cast.target.name)).or_default().push(cast.function.clone());
-        }
-        Self { to_built_in, denied: OnceLock::new() }
-    }
-
-    /// What casts to a type of PostgreSQL's run.
-    pub(crate) fn to(&self, built_in: &str) -> &[FunctionRef] {
-        self.to_built_in.get(built_in).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -72,87 +81,130 @@ impl Access {
             return known.clone();
         }
         // Only a whole verdict is kept: others ask at the same time, and half of one says nothing of those on the way.
-        let verdict = self.reached(function, &mut Reached::default());
+        let verdict = self.reached(function, Road::Called, &mut Reached::new(Question::Runs));
         lock(&self.routines).insert(function.id, verdict.clone());
         verdict
     }
 
-    fn reached(&self, function: &Function, reached: &mut Reached) -> Option<String> {
+    /// Whether a function shows what the caller may not see, whoever runs it.
+    pub(crate) fn function_shows_restricted(&self, function: &Function) -> bool {
+        self.reached(function, Road::Called, &mut Reached::new(Question::Shows)).is_some()
+    }
+
+    fn reached(&self, function: &Function, road: Road, reached: &mut Reached) -> Option<String> {
         match reached.functions.insert(function.id) {
-            true => reached.further(|reached| self.judge(function, reached)),
+            true => reached.further(|reached| self.judge(function, road, reached)),
             false => None,
         }
     }
 
-    fn judge(&self, function: &Function, reached: &mut Reached) -> Option<String> {
-        if function.is_procedure {
+    fn judge(&self, function: &Function, road: Road, reached: &mut Reached) -> Option<String> {
+        let runs = reached.question == Question::Runs;
+        if runs && function.is_procedure {
             return Some("is a procedure".to_string());
         }
-        // A polymorphic argument takes the type of what is given.
-        let mut arguments = function.arguments.iter().filter(|argument| !types::is_polymorphic(argument));
-        if let Some(why) = arguments.find_map(|argument| self.converted(argument, reached)) {
-            return Some(format!("takes a type that {why}"));
-        }
-        // What it gives may be converted where nobody wrote a cast.
-        let mut own = function.returns.iter().filter(|returned| &*returned.schema != PG_CATALOG);
-        if let Some(why) = own.find_map(|returned| self.converted(returned, reached)) {
-            return Some(format!("returns a type that {why}"));
+        if runs && let Some(why) = self.signature_denied(function, road, reached) {
+            return Some(why);
         }
         if self.policy.allows_function(function) {
             return None;
         }
-        if function.returns.iter().any(|name| self.is_row_of_restricted(name)) {
+        if function.returns.iter().any(|name| self.rows_within(name) >= Restriction::Masked) {
             return Some("returns rows of a table that you may not read whole".to_string());
         }
         match function.extension.as_deref().and_then(|extension| functions::of_extension(extension, &function.name)) {
             Some(true) => return None,
-            Some(false) => return Some("reaches beyond its arguments".to_string()),
-            None => {}
+            Some(false) if runs => return Some("reaches beyond its arguments".to_string()),
+            _ => {}
         }
-        if function.volatility == Volatility::Volatile {
+        if runs && function.volatility == Volatility::Volatile {
             return Some("is VOLATILE, so it may change something".to_string());
         }
-        if function.is_security_definer {
+        if runs && function.is_security_definer {
             return Some("runs with its owner's rights (SECURITY DEFINER)".to_string());
         }
+        let home = Home { schema: &function.schema, is_anywhere: function.has_settings };
         let uses = function.uses.iter().find_map(|used| self.reference_denied(used, reached));
-        uses.or_else(|| function.body.as_deref().and_then(|body| self.body_denied(body, &function.schema, reached)))
+        uses.or_else(|| function.body.as_deref().and_then(|body| self.body_denied(body, home, reached)))
+    }
+
+    /// Why nothing may be given to a function, or taken from it. A polymorphic argument takes the type of what is given.
+    fn signature_denied(&self, function: &Function, road: Road, reached: &mut Reached) -> Option<String> {
+        let is_code = |name: &&TypeName| &*name.schema == PG_CATALOG && CODE_TYPES.contains(&&*name.name);
+        let counts = |name: &&TypeName| !(types::is_polymorphic(name) || road == Road::Behind && is_code(name));
+        if let Some(why) = function.arguments.iter().filter(counts).find_map(|name| self.converted(name, reached)) {
+            return Some(format!("takes a type that {why}"));
+        }
+        let why = function.returns.iter().filter(counts).find_map(|name| self.converted(name, reached))?;
+        Some(format!("returns a type that {why}"))
     }
 
     /// Why a function behind a cast, an operator, a type or an aggregate may not run, if it may not.
     fn reference_denied(&self, function: &FunctionRef, reached: &mut Reached) -> Option<String> {
         match function {
             FunctionRef::BuiltIn(name) => {
-                let standing = functions::standing(name);
-                (standing != Standing::Allowed).then(|| format!("runs {name}()"))
+                let denied = reached.question == Question::Runs && functions::standing(name) != Standing::Allowed;
+                denied.then(|| format!("runs {name}()"))
             }
             FunctionRef::User(id) => match self.catalog.function(*id) {
                 Some(function) => {
-                    self.reached(function, reached).map(|why| format!("runs {}(), which {why}", function.name))
+                    let why = self.reached(function, Road::Behind, reached)?;
+                    Some(format!("runs {}(), which {why}", function.name))
                 }
                 None => Some("runs a function that nothing is known of".to_string()),
             },
         }
     }
 
-    /// Why a body may not run, as far as its words show. `home` is the schema that it stands in.
-    fn body_denied(&self, body: &Words, home: &str, reached: &mut Reached) -> Option<String> {
-        if body.mention("execute") {
+    /// Why a body may not run, as far as its words show.
+    fn body_denied(&self, body: &Words, home: Home<'_>, reached: &mut Reached) -> Option<String> {
+        let runs = reached.question == Question::Runs;
+        if body.has_escapes() {
+            return Some("spells names with escapes (U&)".to_string());
+        }
+        if body.mention("execute") && (runs || self.policy.has_rules()) {
             return Some("runs text that it makes up (EXECUTE)".to_string());
         }
-        if let Some(call) = body.called().find(|name| self.is_denied_built_in(name)) {
+        if runs && let Some(call) = body.called().find(|name| self.is_denied_built_in(name)) {
             return Some(format!("calls {call}()"));
         }
         let path = self.catalog.search_path();
-        let is_meant = |function: &&Function| {
-            function.schema == home || path.contains(&function.schema) || body.mention(&function.schema)
+        let is_meant = |schema: &str| {
+            home.is_anywhere
+                || schema == home.schema
+                || path.iter().any(|known| known == schema)
+                || body.mention(schema)
         };
-        for function in body.called().flat_map(|name| self.catalog.functions(name)).filter(is_meant) {
-            if let Some(why) = self.reached(function, reached) {
+        // A name that is more than one word may be called too.
+        let odd = self.odd_functions().iter().map(String::as_str).filter(|name| body.mention(name));
+        let called = body.called().chain(odd).flat_map(|name| self.catalog.functions(name));
+        for function in called.filter(|function| is_meant(&function.schema)) {
+            if let Some(why) = self.reached(function, Road::Called, reached) {
                 return Some(format!("calls {}(), which {why}", function.name));
             }
         }
+        let operators = self.catalog.all_operators();
+        for operator in operators.filter(|one| body.compute_with(&one.name) && is_meant(&one.schema)) {
+            if let Some(why) = operator.functions.iter().find_map(|function| self.reference_denied(function, reached)) {
+                return Some(format!("computes with {}, which {why}", operator.name));
+            }
+        }
+        let types = self
+            .catalog
+            .user_types()
+            .filter(|(name, known)| known.row_of.is_none() && body.mention(&name.name) && is_meant(&name.schema));
+        for (name, _) in types {
+            if let Some(why) = self.converted(&name, reached) {
+                return Some(format!("uses the type {name}, which {why}"));
+            }
+        }
         self.speaks_of_restricted(body, None).then(|| "reads what you may not read".to_string())
+    }
+
+    /// The names of functions that are more than one plain word.
+    fn odd_functions(&self) -> &[String] {
+        let odd = || self.catalog.function_names().filter(|name| !is_plain(name)).map(str::to_owned).collect();
+        self.odd_functions.get_or_init(odd)
     }
 
     /// Whether a text names a relation that is hidden, or one of which it may show hidden or masked columns; `but` is the one that
@@ -164,8 +216,8 @@ impl Access {
     }
 
     /// Whether a text calls a built-in that no statement may call.
-    pub(crate) fn calls_denied(&self, text: &str) -> bool {
-        Words::of(text).called().any(|name| self.is_denied_built_in(name))
+    pub(crate) fn calls_denied(&self, text: &Words) -> bool {
+        text.called().any(|name| self.is_denied_built_in(name))
     }
 
     fn is_denied_built_in(&self, name: &str) -> bool {
@@ -178,12 +230,13 @@ impl Access {
 
     /// Why an operator of the database's own may not run, if it may not.
     pub(crate) fn operator_denied(&self, operator: &Operator) -> Option<String> {
-        self.reference_denied(&operator.function, &mut Reached::default())
+        let mut reached = Reached::new(Question::Runs);
+        operator.functions.iter().find_map(|function| self.reference_denied(function, &mut reached))
     }
 
     /// Why nothing may be converted to a type, if it may not: what it would run, or what it would look up.
     pub(crate) fn type_denied(&self, name: &TypeName) -> Option<String> {
-        self.converted(name, &mut Reached::default())
+        self.converted(name, &mut Reached::new(Question::Runs))
     }
 
     fn converted(&self, name: &TypeName, reached: &mut Reached) -> Option<String> {
@@ -191,24 +244,26 @@ impl Access {
             return None;
         }
         if &*name.schema == PG_CATALOG {
-            return types::refusal(&name.name)
-                .map(str::to_string)
-                .or_else(|| self.casts().to(&name.name).iter().find_map(|cast| self.reference_denied(cast, reached)));
+            let refusal = || types::refusal(&name.name).map(str::to_string);
+            let refusal = if reached.question == Question::Runs { refusal() } else { None };
+            return refusal.or_else(|| {
+                self.catalog.casts_to(&name.name).iter().find_map(|cast| self.reference_denied(cast, reached))
+            });
         }
         match self.catalog.user_type(&name.schema, &name.name) {
             Some(known) => reached.further(|reached| self.user_type_denied(known, &name.schema, reached)),
             None => {
-                let element = name.name.strip_prefix('_')?;
-                let element = TypeName { schema: name.schema.clone(), name: element.into() };
+                let element = element(name)?;
                 reached.further(|reached| self.converted(&element, reached))
             }
         }
     }
 
-    fn user_type_denied(&self, known: &UserType, home: &str, reached: &mut Reached) -> Option<String> {
-        if self.shows_restricted_row(known) {
-            return Some("is the row type of a table with columns that you may not read".to_string());
+    fn user_type_denied(&self, known: &UserType, schema: &str, reached: &mut Reached) -> Option<String> {
+        if self.restriction_of_rows(known, &mut HashSet::new()) >= Restriction::Masked {
+            return Some("holds rows of a table with columns that you may not read".to_string());
         }
+        let home = Home { schema, is_anywhere: false };
         known
             .functions
             .iter()
@@ -217,41 +272,85 @@ impl Access {
             .or_else(|| known.parts.iter().find_map(|part| self.converted(part, reached)))
     }
 
-    /// The database's own casts by the types of PostgreSQL's that they convert to.
-    pub(crate) fn casts(&self) -> &Casts {
-        self.casts.get_or_init(|| Casts::new(self.catalog.casts()))
+    /// How restricted the tables are whose rows a type holds, at any depth: hidden where one is hidden, masked where one has columns
+    /// that the caller may not read.
+    pub(crate) fn rows_within(&self, name: &TypeName) -> Restriction {
+        self.rows_of(name, &mut HashSet::new())
     }
 
-    /// Why no statement may run at all, if none may: between two of PostgreSQL's types a cast may run wherever values of them meet,
-    /// and which do the guard can't tell.
-    pub(crate) fn cast_denied(&self) -> Option<&str> {
-        let is_anywhere = |cast: &&Cast| &*cast.source.schema == PG_CATALOG && &*cast.target.schema == PG_CATALOG;
-        let denied = || self.denied_casts_of(self.catalog.casts().iter().filter(is_anywhere)).next();
-        self.casts().denied.get_or_init(denied).as_deref()
+    fn rows_of(&self, name: &TypeName, seen: &mut HashSet<TypeName>) -> Restriction {
+        if &*name.schema == PG_CATALOG || !seen.insert(name.clone()) {
+            return Restriction::Free;
+        }
+        match self.catalog.user_type(&name.schema, &name.name) {
+            Some(known) => self.restriction_of_rows(known, seen),
+            None => element(name).map_or(Restriction::Free, |element| self.rows_of(&element, seen)),
+        }
     }
 
-    /// The database's own casts that may run where nobody wrote them, and run what the caller may not call: each with what it runs.
-    pub fn denied_casts(&self) -> Vec<String> {
-        self.denied_casts_of(self.catalog.casts().iter()).collect()
+    fn restriction_of_rows(&self, known: &UserType, seen: &mut HashSet<TypeName>) -> Restriction {
+        let own = known.row_of.as_ref().map_or(Restriction::Free, |relation| match self.look_at(relation) {
+            Some(Sight::Seen(seen)) if seen.to_views.worst() >= Restriction::Masked => Restriction::Masked,
+            Some(Sight::Seen(_)) => Restriction::Free,
+            _ => Restriction::Hidden,
+        });
+        known.parts.iter().map(|part| self.rows_of(part, seen)).fold(own, Restriction::max)
     }
 
-    fn denied_casts_of<'c>(&self, casts: impl Iterator<Item = &'c Cast>) -> impl Iterator<Item = String> {
-        casts.filter(|cast| cast.is_implicit).filter_map(|cast| {
-            let why = self.reference_denied(&cast.function, &mut Reached::default())?;
-            Some(format!("the cast from {} to {} {why}", cast.source, cast.target))
-        })
+    /// Whether converting to a type, or sorting and comparing its values, may run code that leaves something behind.
+    pub(crate) fn type_leaves_traces(&self, name: &TypeName) -> bool {
+        self.leaves_traces_within(name, &mut HashSet::new())
     }
 
-    fn is_row_of_restricted(&self, name: &TypeName) -> bool {
-        let known = self.catalog.user_type(&name.schema, &name.name);
-        known.is_some_and(|known| self.shows_restricted_row(known))
+    fn leaves_traces_within(&self, name: &TypeName, seen: &mut HashSet<TypeName>) -> bool {
+        if !seen.insert(name.clone()) {
+            return false;
+        }
+        if &*name.schema == PG_CATALOG {
+            return self.catalog.casts_to(&name.name).iter().any(|function| self.leaves_traces(function));
+        }
+        match self.catalog.user_type(&name.schema, &name.name) {
+            Some(known) => {
+                known.functions.iter().any(|function| self.leaves_traces(function))
+                    || known.parts.iter().any(|part| self.leaves_traces_within(part, seen))
+            }
+            None => element(name).is_some_and(|element| self.leaves_traces_within(&element, seen)),
+        }
     }
 
-    fn shows_restricted_row(&self, known: &UserType) -> bool {
-        known.row_of.as_ref().is_some_and(|relation| match self.sight(&relation.schema, &relation.name) {
-            Some(Sight::Seen(seen)) => seen.to_views.worst() >= Restriction::Masked,
-            _ => true,
-        })
+    /// Whether a function behind a cast, an operator or a type may leave something behind.
+    pub(crate) fn leaves_traces(&self, function: &FunctionRef) -> bool {
+        match function {
+            FunctionRef::BuiltIn(_) => false,
+            FunctionRef::User(id) => self.catalog.function(*id).is_none_or(Function::leaves_traces),
+        }
+    }
+
+    /// Whether code that PostgreSQL runs where no statement names it may leave something behind.
+    pub(crate) fn hooks_leave_traces(&self) -> bool {
+        let mut anywhere = self.catalog.hooks().iter().filter(|hook| hook.is_anywhere);
+        *self.hooks_leave_traces.get_or_init(|| anywhere.any(|hook| self.leaves_traces(&hook.function)))
+    }
+
+    /// Why no statement may run at all, if none may: what runs on values of PostgreSQL's own types runs wherever they stand, and
+    /// where that is the guard can't tell.
+    pub(crate) fn hook_denied(&self) -> Option<&str> {
+        let denied = || self.hooks_denied(|hook| hook.is_anywhere).into_iter().next();
+        self.hook_denied.get_or_init(denied).as_deref()
+    }
+
+    /// The code of the database's own that PostgreSQL may run where no statement names it, and that the caller may not call: what
+    /// each belongs to and why.
+    pub fn denied_hooks(&self) -> Vec<String> {
+        self.hooks_denied(|_| true)
+    }
+
+    fn hooks_denied(&self, which: impl Fn(&Hook) -> bool) -> Vec<String> {
+        let why = |hook: &Hook| {
+            let why = self.reference_denied(&hook.function, &mut Reached::new(Question::Runs))?;
+            Some(format!("{} {why}", hook.of))
+        };
+        self.catalog.hooks().iter().filter(|hook| which(hook)).filter_map(why).collect()
     }
 
     /// Whether every function of that name in a schema may be called.
@@ -270,4 +369,10 @@ impl Access {
             _ => false,
         }
     }
+}
+
+/// The type of an array's elements, by the array's name.
+fn element(name: &TypeName) -> Option<TypeName> {
+    let element = name.name.strip_prefix('_')?;
+    Some(TypeName { schema: name.schema.clone(), name: element.into() })
 }

@@ -135,12 +135,13 @@ impl<'a> Walk<'a> {
             Some(NodeEnum::SelectStmt(select)) => self.select(select)?,
             _ => return Err(not_a_query(statement, self.text).at(self.text, first_token(self.text, 0))),
         };
-        if let (Mode::Final, Some(why)) = (self.mode, self.access.and_then(Access::cast_denied)) {
-            return Err(Rejection::new(
-                ErrorCode::FunctionDenied,
-                format!("in this database {why}, wherever values meet"),
-            )
-            .suggest("An administrator has to drop the cast, or to allow its function by name in the policy file."));
+        if let (Mode::Final, Some(access)) = (self.mode, self.access) {
+            if let Some(why) = access.hook_denied() {
+                let message = format!("in this database {why}, wherever values of such types stand");
+                return Err(Rejection::new(ErrorCode::FunctionDenied, message)
+                    .suggest("An administrator has to drop it, or to allow its function by name in the policy file."));
+            }
+            self.runs_code.set(self.runs_code.get() || access.hooks_leave_traces());
         }
         let certain = output.placed().len();
         if output.known()[certain..].iter().any(|column| column.restriction >= Restriction::Masked) {

@@ -155,6 +155,8 @@ fn relation(table: &Table) -> Relation {
         parents: Vec::new(),
         children: Vec::new(),
         view: None,
+        is_readable: true,
+        is_extensions: false,
         runs_code: false,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sql_guard::{
-    Cast, Column, Function, FunctionRef, Operator, Relation, RelationName, TypeName, UserType, View, Volatility, Words,
+    Column, Function, FunctionRef, Hook, Operator, Relation, RelationName, TypeName, UserType, View, Volatility, Words,
 };
 use sqlx::postgres::PgRow;
 use sqlx::postgres::types::Oid;
@@ -20,7 +20,8 @@ pub(super) struct Facts {
     pub(super) functions: HashMap<String, Vec<Function>>,
     pub(super) operators: HashMap<String, Vec<Operator>>,
     pub(super) types: HashMap<String, HashMap<String, UserType>>,
-    pub(super) casts: Vec<Cast>,
+    pub(super) casts: HashMap<String, Vec<FunctionRef>>,
+    pub(super) hooks: Vec<Hook>,
     /// The relations by their numbers, and the numbers of their columns in order.
     pub(super) numbered: HashMap<u32, (RelationName, Vec<i16>)>,
     /// Where each function stands: its name, and its place among those of the name.
@@ -37,6 +38,7 @@ struct Rows<'a> {
     operators: Vec<PgRow>,
     types: Vec<PgRow>,
     casts: Vec<PgRow>,
+    hooks: Vec<PgRow>,
     built_ins: Vec<PgRow>,
 }
 
@@ -55,6 +57,7 @@ pub(super) async fn read(
     let operators = all(include_str!("sql/facts/operators.sql")).await?;
     let types = all(include_str!("sql/facts/types.sql")).await?;
     let casts = all(include_str!("sql/facts/casts.sql")).await?;
+    let hooks = all(include_str!("sql/facts/hooks.sql")).await?;
     let mut of =
         async |sql: &'static str, oids: Vec<Oid>| sqlx::query(sql).bind(oids).fetch_all(&mut *connection).await;
     let oids: Vec<Oid> = relations.iter().map(|row| row.get("oid")).collect();
@@ -69,10 +72,11 @@ pub(super) async fn read(
     let run = functions
         .iter()
         .flat_map(|row| row.get::<Vec<Oid>, _>("uses"))
-        .chain(operators.iter().chain(&casts).map(|row| row.get("function")))
+        .chain(operators.iter().flat_map(|row| row.get::<Vec<Oid>, _>("functions")))
+        .chain(casts.iter().map(|row| row.get("function")))
         .chain(types.iter().flat_map(|row| row.get::<Vec<Oid>, _>("functions")));
     let built_ins = of(include_str!("sql/facts/built_ins.sql"), distinct(run)).await?;
-    Ok(Facts::new(&Rows { relations, columns, views, names, functions, operators, types, casts, built_ins }))
+    Ok(Facts::new(&Rows { relations, columns, views, names, functions, operators, types, casts, hooks, built_ins }))
 }
 
 fn distinct(oids: impl Iterator<Item = Oid>) -> Vec<Oid> {
@@ -99,8 +103,9 @@ impl Facts {
             }
         }
         for row in &rows.operators {
-            let operator = Operator { schema: row.get("schema"), function: names.reference(row.get("function")) };
-            facts.operators.entry(row.get("name")).or_default().push(operator);
+            let functions = row.get::<Vec<Oid>, _>("functions").into_iter().map(|oid| names.reference(oid)).collect();
+            let operator = Operator { schema: row.get("schema"), name: row.get("name"), functions };
+            facts.operators.entry(operator.name.clone()).or_default().push(operator);
         }
         for row in rows.types.iter().filter(|row| row.get("is_users_own")) {
             facts.types.entry(row.get("schema")).or_default().insert(row.get("name"), names.user_type(row));
@@ -114,8 +119,20 @@ impl Facts {
             if let Some(known) = facts.types.get_mut(&*side.schema).and_then(|types| types.get_mut(&*side.name)) {
                 known.functions.push(function.clone());
             }
-            facts.casts.push(Cast { source, target, function, is_implicit: row.get("is_implicit") });
+            if row.get("is_implicit") {
+                let is_anywhere = &*source.schema == PG_CATALOG && &*target.schema == PG_CATALOG;
+                let of = format!("the cast from {source} to {target}");
+                facts.hooks.push(Hook { of, function: function.clone(), is_anywhere });
+            }
+            if &*target.schema == PG_CATALOG {
+                facts.casts.entry(target.name.to_string()).or_default().push(function);
+            }
         }
+        facts.hooks.extend(rows.hooks.iter().map(|row| Hook {
+            of: row.get("of"),
+            function: names.reference(row.get("function")),
+            is_anywhere: true,
+        }));
         let mut relations = names.relations(rows);
         let mut children: HashMap<RelationName, Vec<RelationName>> = HashMap::new();
         for relation in &relations {
@@ -195,6 +212,7 @@ impl Names {
             },
             is_security_definer: row.get("is_security_definer"),
             is_procedure: row.get("is_procedure"),
+            has_settings: row.get("has_settings"),
             extension: row.get("extension"),
             body: (!body.is_empty()).then(|| Arc::new(Words::of(body))),
             uses: row.get::<Vec<Oid>, _>("uses").into_iter().map(|oid| self.reference(oid)).collect(),
@@ -241,6 +259,8 @@ impl Names {
                 parents: parents.iter().filter_map(|oid| self.relations.get(oid).cloned()).collect(),
                 children: Vec::new(),
                 view,
+                is_readable: row.get("is_readable"),
+                is_extensions: row.get("is_extensions"),
                 runs_code: row.get("has_row_security"),
             }
         };

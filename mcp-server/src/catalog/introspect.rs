@@ -11,7 +11,7 @@ use sqlx::{PgConnection, Row};
 use tracing::debug;
 
 use super::facts;
-use super::snapshot::{Draft, TypeName};
+use super::snapshot::{Draft, NumberedType};
 
 /// A column by its relation and number.
 type ColumnKey = (Oid, i16);
@@ -23,8 +23,10 @@ type ColumnKey = (Oid, i16);
 pub(super) async fn read(connection: &mut PgConnection) -> Result<Draft, sqlx::Error> {
     let database = sqlx::query(include_str!("sql/database.sql")).fetch_one(&mut *connection).await?;
     let relations = sqlx::query(include_str!("sql/relations.sql")).fetch_all(&mut *connection).await?;
-    let oids: Vec<Oid> = relations.iter().map(|row| row.get("oid")).collect();
-    let columns = of_relations(connection, include_str!("sql/columns.sql"), &oids).await?;
+    let oids = |rows: &mut dyn Iterator<Item = &PgRow>| rows.map(|row| row.get("oid")).collect::<Vec<Oid>>();
+    let columns = of_relations(connection, include_str!("sql/columns.sql"), &oids(&mut relations.iter())).await?;
+    let readable: Vec<&PgRow> = relations.iter().filter(|relation| relation.get("is_readable")).collect();
+    let oids = oids(&mut readable.iter().copied());
     let constraints = of_relations(connection, include_str!("sql/constraints.sql"), &oids).await?;
     let indexes = of_relations(connection, include_str!("sql/indexes.sql"), &oids).await?;
     let types = sqlx::query(include_str!("sql/types.sql")).fetch_all(&mut *connection).await?;
@@ -37,15 +39,16 @@ pub(super) async fn read(connection: &mut PgConnection) -> Result<Draft, sqlx::E
         description: database.get("description"),
         server_version: database.get("server_version"),
         timezone: database.get("timezone"),
+        is_utf8: database.get("is_utf8"),
         tables: Vec::new(),
         functions: functions.iter().map(function).collect(),
         types: types.iter().map(type_name).collect(),
         facts,
     };
-    let readable: Vec<&PgRow> = columns.iter().filter(|column| column.get("is_readable")).collect();
-    let names = Names::new(&relations, &readable);
-    let mut assembly = Assembly::new(&readable, &constraints, &indexes);
-    for relation in &relations {
+    let columns: Vec<&PgRow> = columns.iter().filter(|column| column.get("is_readable")).collect();
+    let names = Names::new(&readable, &columns);
+    let mut assembly = Assembly::new(&columns, &constraints, &indexes);
+    for relation in readable {
         // Statements may name a partition, but it is not listed.
         if !relation.get::<bool, _>("is_partition") {
             draft.tables.push(assembly.table(relation, &names, &extras));
@@ -116,7 +119,7 @@ struct Names {
 }
 
 impl Names {
-    fn new(relations: &[PgRow], columns: &[&PgRow]) -> Self {
+    fn new(relations: &[&PgRow], columns: &[&PgRow]) -> Self {
         Self {
             relations: relations
                 .iter()
@@ -306,6 +309,6 @@ fn function(row: &PgRow) -> Function {
     }
 }
 
-fn type_name(row: &PgRow) -> TypeName {
-    TypeName { oid: row.get::<Oid, _>("oid").0, name: row.get("typname") }
+fn type_name(row: &PgRow) -> NumberedType {
+    NumberedType { oid: row.get::<Oid, _>("oid").0, name: row.get("typname") }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sql_guard::{Cast, Catalog, Function, ObjectId, Operator, Relation, UserType};
+use sql_guard::{Catalog, Function, FunctionRef, Hook, ObjectId, Operator, Relation, TypeName, UserType};
 
 use super::Snapshot;
 
@@ -44,7 +44,27 @@ impl Catalog for OnPath {
         self.snapshot.user_type(schema, name)
     }
 
-    fn casts(&self) -> &[Cast] {
-        self.snapshot.casts()
+    fn casts_to(&self, built_in: &str) -> &[FunctionRef] {
+        self.snapshot.casts_to(built_in)
+    }
+
+    fn hooks(&self) -> &[Hook] {
+        self.snapshot.hooks()
+    }
+
+    fn function_names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        self.snapshot.function_names()
+    }
+
+    fn all_operators(&self) -> Box<dyn Iterator<Item = &Operator> + '_> {
+        self.snapshot.all_operators()
+    }
+
+    fn user_types(&self) -> Box<dyn Iterator<Item = (TypeName, &UserType)> + '_> {
+        self.snapshot.user_types()
+    }
+
+    fn is_utf8(&self) -> bool {
+        self.snapshot.is_utf8()
     }
 }

@@ -1,11 +1,12 @@
 //! One database's catalog at one moment, indexed for the guard and the executor.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use shared_protocol::catalog::{self, Table};
-use sql_guard::{Cast, Function, ObjectId, Operator, Relation, RelationName, UserType};
+use sql_guard::{Function, FunctionRef, Hook, ObjectId, Operator, Relation, RelationName, TypeName, UserType};
 
 use super::facts::Facts;
 
@@ -15,15 +16,16 @@ pub(super) struct Draft {
     pub(super) description: Option<String>,
     pub(super) server_version: String,
     pub(super) timezone: String,
+    pub(super) is_utf8: bool,
     pub(super) tables: Vec<Table>,
     pub(super) functions: Vec<catalog::Function>,
-    pub(super) types: Vec<TypeName>,
+    pub(super) types: Vec<NumberedType>,
     pub(super) facts: Facts,
 }
 
 /// A type by its number.
 #[derive(Debug)]
-pub(super) struct TypeName {
+pub(super) struct NumberedType {
     pub(super) oid: u32,
     pub(super) name: String,
 }
@@ -36,6 +38,7 @@ pub struct Snapshot {
     pub(super) description: Option<String>,
     pub(super) server_version: String,
     pub(super) timezone: String,
+    is_utf8: bool,
     pub(super) search_path: Vec<String>,
     pub(super) tables: Vec<Table>,
     pub(super) functions: Vec<catalog::Function>,
@@ -47,7 +50,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     pub(super) fn new(database: &str, search_path: Vec<String>, draft: Draft) -> Self {
-        let Draft { description, server_version, timezone, tables, functions, types, facts } = draft;
+        let Draft { description, server_version, timezone, is_utf8, tables, functions, types, facts } = draft;
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             serial: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -57,6 +60,7 @@ impl Snapshot {
             description,
             server_version,
             timezone,
+            is_utf8,
             search_path,
             tables,
             functions,
@@ -115,7 +119,32 @@ impl sql_guard::Catalog for Snapshot {
         self.facts.types.get(schema)?.get(name)
     }
 
-    fn casts(&self) -> &[Cast] {
-        &self.facts.casts
+    fn casts_to(&self, built_in: &str) -> &[FunctionRef] {
+        self.facts.casts.get(built_in).map_or(&[], Vec::as_slice)
+    }
+
+    fn hooks(&self) -> &[Hook] {
+        &self.facts.hooks
+    }
+
+    fn function_names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        Box::new(self.facts.functions.keys().map(String::as_str))
+    }
+
+    fn all_operators(&self) -> Box<dyn Iterator<Item = &Operator> + '_> {
+        Box::new(self.facts.operators.values().flatten())
+    }
+
+    fn user_types(&self) -> Box<dyn Iterator<Item = (TypeName, &UserType)> + '_> {
+        Box::new(self.facts.types.iter().flat_map(|(schema, types)| {
+            let schema: Arc<str> = schema.as_str().into();
+            types
+                .iter()
+                .map(move |(name, known)| (TypeName { schema: Arc::clone(&schema), name: name.as_str().into() }, known))
+        }))
+    }
+
+    fn is_utf8(&self) -> bool {
+        self.is_utf8
     }
 }

@@ -93,6 +93,9 @@ pub enum ExecuteError {
     Internal(#[source] anyhow::Error),
 }
 
+/// PostgreSQL's code for a right that is missing. Its message names the object without quotes.
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
+
 /// What PostgreSQL said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseFault {
@@ -137,9 +140,14 @@ impl ExecuteError {
 }
 
 impl DatabaseFault {
-    /// The same without what a policy may hide: what stands in quotes or behind `=` stays only where it stands in the statement.
+    /// The same without what a policy may hide: what stands in quotes or parentheses stays only where it stands in the statement,
+    /// and which object a right is missing on isn't told.
     pub fn without_values(&self, sql: &str) -> Self {
-        Self { message: redact(&self.message, sql), hint: None, ..self.clone() }
+        let message = match self.sqlstate.as_str() {
+            INSUFFICIENT_PRIVILEGE => "permission denied".to_owned(),
+            _ => redact(&self.message, sql),
+        };
+        Self { message, hint: None, ..self.clone() }
     }
 
     /// "cached plan must not change result type": the prepared statement is older than the table.
@@ -201,5 +209,12 @@ mod tests {
         check("column \"a\" does not exist", "column \"a\" does not exist");
         check("Key (ssn)=(1) already exists, 'x", "Key (…)=(…) already exists, '…");
         check("division by zero", "division by zero");
+        let denied = DatabaseFault {
+            sqlstate: "42501".to_owned(),
+            message: "permission denied for table vault".to_owned(),
+            hint: None,
+            position: None,
+        };
+        assert_eq!(denied.without_values("SELECT 1").message, "permission denied");
     }
 }

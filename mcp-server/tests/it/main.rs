@@ -12,6 +12,7 @@ mod cost;
 mod database_down;
 mod effects;
 mod every_setting;
+mod extensions;
 mod handshake;
 mod keys;
 mod limits;
@@ -28,6 +29,7 @@ mod tenants;
 mod tls;
 mod traces;
 mod types;
+mod ways_around;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -53,7 +53,7 @@ impl Walk<'_> {
                     })
                     .at(self.text, location));
             }
-            self.runs_reference(&own.function);
+            self.runs_references(&own.functions);
         }
         if known || !is_written {
             return Ok(());

@@ -136,11 +136,14 @@ impl<'a> Walk<'a> {
 
     /// Notes a relation of the catalog as read: nothing where there is none, and no columns where it is hidden.
     fn read(&mut self, access: &Access, schema: &str, name: &str) -> Option<Option<Columns>> {
-        let seen = match access.sight(schema, name)? {
-            Sight::Hidden => return Some(None),
-            Sight::Seen(seen) => seen,
+        let relation = RelationName { schema: schema.to_string(), name: name.to_string() };
+        let sight = match self.mode {
+            // Its owner's rights count, not the role's.
+            Mode::Definition => access.look_at(&relation)?,
+            _ => access.sight(schema, name)?,
         };
-        self.relations.insert(RelationName { schema: schema.to_string(), name: name.to_string() });
+        let Sight::Seen(seen) = sight else { return Some(None) };
+        self.relations.insert(relation);
         if seen.runs_code {
             self.runs_code.set(true);
         }

@@ -117,20 +117,17 @@ impl Walk<'_> {
         is_known(name, false) || name.strip_prefix('_').is_some_and(|element| is_known(element, true))
     }
 
-    /// Notes what of the database's own a conversion runs.
+    /// Notes whether a conversion may leave something behind.
     fn runs_conversion(&self, name: &TypeName) {
-        let Some(access) = self.access else { return };
-        match access.catalog.user_type(&name.schema, &name.name) {
-            Some(known) => known.functions.iter().for_each(|function| self.runs_reference(function)),
-            None => access.casts().to(&name.name).iter().for_each(|function| self.runs_reference(function)),
+        if self.access.is_some_and(|access| access.type_leaves_traces(name)) {
+            self.runs_code.set(true);
         }
     }
 
-    pub(super) fn runs_reference(&self, function: &FunctionRef) {
-        if let (FunctionRef::User(id), Some(access)) = (function, self.access)
-            && let Some(function) = access.catalog.function(*id)
-        {
-            self.runs(function);
+    /// Notes whether functions may leave something behind.
+    pub(super) fn runs_references(&self, functions: &[FunctionRef]) {
+        if self.access.is_some_and(|access| functions.iter().any(|function| access.leaves_traces(function))) {
+            self.runs_code.set(true);
         }
     }
 

@@ -32,6 +32,8 @@ impl Shop {
             parents: Vec::new(),
             children: Vec::new(),
             view: None,
+            is_readable: true,
+            is_extensions: false,
             runs_code: false,
         });
         let shop = Self { search_path: vec!["public".to_string()], relations: relations.collect() };

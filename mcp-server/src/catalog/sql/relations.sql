@@ -1,8 +1,14 @@
--- Every relation that the role may read, with its parents and what stands behind a view. Partitions come too: statements may name
--- them, though listings don't.
+-- Every relation, with its parents and what stands behind a view. Those that the role may not read come too: rules about them hold
+-- for what is read through others. So do partitions: statements may name them, though listings don't.
 SELECT c.oid, n.nspname AS schema_name, c.relname AS table_name, c.relkind::text AS kind, c.relispartition AS is_partition,
        -- Never analysed is -1 from PostgreSQL 14 on.
        CASE WHEN c.relkind IN ('r', 'm', 'p', 'f') AND c.reltuples >= 0 THEN c.reltuples::bigint END AS estimated_row_count,
+       pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+           AND (pg_catalog.has_table_privilege(c.oid, 'SELECT') OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT')) AS is_readable,
+       EXISTS (
+           SELECT FROM pg_catalog.pg_depend AS d
+           WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e'
+       ) AS is_extensions,
        c.relrowsecurity AS has_row_security,
        ARRAY(SELECT i.inhparent FROM pg_catalog.pg_inherits AS i WHERE i.inhrelid = c.oid ORDER BY i.inhseqno) AS parents,
        CASE WHEN c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END AS definition
@@ -10,6 +16,4 @@ FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f')
   AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
-  AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
-  AND (pg_catalog.has_table_privilege(c.oid, 'SELECT') OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT'))
 ORDER BY n.nspname, c.relname

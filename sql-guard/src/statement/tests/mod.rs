@@ -10,10 +10,11 @@ use shared_protocol::error::ErrorCode;
 
 use super::*;
 use crate::catalog::{
-    Cast, Catalog, Column as Field, Function, FunctionRef, ObjectId, Operator, Relation, TypeName, UserType, View,
-    Volatility, Words,
+    Catalog, Column as Field, Function, FunctionRef, Hook, ObjectId, Operator, Relation, TypeName, UserType, View,
+    Volatility,
 };
 use crate::policy::{Pattern, Policy};
+use crate::words::Words;
 use crate::{CheckedQuery, advise, check};
 
 /// A shop with schemas off the search_path, and functions, operators and types of its own.
@@ -23,7 +24,7 @@ struct Shop {
     functions: BTreeMap<&'static str, Vec<Function>>,
     operators: BTreeMap<&'static str, Vec<Operator>>,
     types: BTreeMap<&'static str, UserType>,
-    casts: Vec<Cast>,
+    hooks: Vec<Hook>,
 }
 
 fn type_name(schema: &str, name: &str) -> TypeName {
@@ -48,6 +49,8 @@ fn table(schema: &str, name: &str, columns: &str) -> Relation {
         parents: Vec::new(),
         children: Vec::new(),
         view: None,
+        is_readable: true,
+        is_extensions: false,
         runs_code: false,
     }
 }
@@ -72,6 +75,7 @@ fn function(id: ObjectId, name: &str, arguments: usize, volatility: Volatility, 
         is_procedure: false,
         extension: None,
         body: Some(Arc::new(Words::of(body))),
+        has_settings: false,
         uses: Vec::new(),
     }
 }
@@ -131,7 +135,9 @@ impl Shop {
         for function in functions {
             by_name.entry(function.name.clone().leak()).or_default().push(function);
         }
-        let operator = |function| vec![Operator { schema: "public".into(), function }];
+        let operator = |name: &str, id| {
+            vec![Operator { schema: "public".into(), name: name.into(), functions: vec![FunctionRef::User(id)] }]
+        };
         let types = [
             ("status", UserType::default()),
             (
@@ -155,14 +161,9 @@ impl Shop {
             search_path: vec!["public".into()],
             relations: tables.into_iter().map(|table| (table.name.clone(), table)).collect(),
             functions: by_name,
-            operators: [
-                ("@#@", operator(FunctionRef::User(1))),
-                ("<->", operator(FunctionRef::User(2))),
-                ("=~=", operator(FunctionRef::User(3))),
-            ]
-            .into(),
+            operators: [("@#@", operator("@#@", 1)), ("<->", operator("<->", 2)), ("=~=", operator("=~=", 3))].into(),
             types: types.into(),
-            casts: Vec::new(),
+            hooks: Vec::new(),
         }
     }
 }
@@ -196,8 +197,20 @@ impl Catalog for Shop {
         self.types.get(name).filter(|_| schema == "public")
     }
 
-    fn casts(&self) -> &[Cast] {
-        &self.casts
+    fn hooks(&self) -> &[Hook] {
+        &self.hooks
+    }
+
+    fn function_names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        Box::new(self.functions.keys().copied())
+    }
+
+    fn all_operators(&self) -> Box<dyn Iterator<Item = &Operator> + '_> {
+        Box::new(self.operators.values().flatten())
+    }
+
+    fn user_types(&self) -> Box<dyn Iterator<Item = (TypeName, &UserType)> + '_> {
+        Box::new(self.types.iter().map(|(name, known)| (type_name("public", name), known)))
     }
 }
 

@@ -360,33 +360,21 @@ fn a_function_whose_result_could_be_converted_by_a_denied_one_is_denied() {
 }
 
 #[test]
-fn a_cast_that_may_run_anywhere_must_be_one_that_may_run() {
-    let judge = |source: TypeName, function: ObjectId, is_implicit: bool, text: &str| {
-        let cast = Cast {
-            source,
-            target: type_name("pg_catalog", "bool"),
-            function: FunctionRef::User(function),
-            is_implicit,
-        };
-        let shop = Shop { casts: vec![cast], ..Shop::new() };
+fn code_that_no_statement_names_must_be_code_that_may_run() {
+    let judge = |function: ObjectId, is_anywhere: bool| {
+        let of = "the cast from int4 to bool".to_string();
+        let shop = Shop { hooks: vec![Hook { of, function: FunctionRef::User(function), is_anywhere }], ..Shop::new() };
         let access = Access::new(Arc::new(shop), Arc::default());
-        let verdict = check(text, &access, &Limits::default(), &Abandoned::default());
-        (verdict.map(drop).map_err(|rejection| rejection.message), access.denied_casts())
+        let verdict = check("SELECT id FROM users WHERE id", &access, &Limits::default(), &Abandoned::default());
+        (verdict.map(|query| query.runs_user_code()).map_err(|rejection| rejection.message), access.denied_hooks())
     };
     let why = "the cast from int4 to bool runs leak(), which is VOLATILE, so it may change something";
-    let (verdict, denied) = judge(type_name("pg_catalog", "int4"), 2, true, "SELECT id FROM users WHERE id");
-    assert_eq!(verdict, Err(format!("in this database {why}, wherever values meet")));
+    let (verdict, denied) = judge(2, true);
+    assert_eq!(verdict, Err(format!("in this database {why}, wherever values of such types stand")));
     assert_eq!(denied, [why]);
-    // One that only runs where it is written stops nothing else, nor does one that runs what may run.
-    for (function, is_implicit) in [(2, false), (3, true)] {
-        let (verdict, denied) = judge(type_name("pg_catalog", "int4"), function, is_implicit, "SELECT id FROM users");
-        assert_eq!((verdict, denied.len()), (Ok(()), 0));
-    }
-    let (verdict, _) = judge(type_name("pg_catalog", "int4"), 2, false, "SELECT id::bool FROM users");
-    assert!(verdict.is_err_and(|message| message.contains("runs leak()")));
-    // A type of the users' is refused itself.
-    let (verdict, denied) = judge(type_name("public", "status"), 2, true, "SELECT id FROM users");
-    assert_eq!((verdict, denied.len()), (Ok(()), 1));
+    // Where it only runs on values of the users' own types, those are refused themselves.
+    assert_eq!(judge(2, false), (Ok(false), vec![why.to_string()]));
+    assert_eq!(judge(3, true), (Ok(true), Vec::new()));
 }
 
 #[test]

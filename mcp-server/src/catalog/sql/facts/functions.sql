@@ -4,6 +4,7 @@ SELECT p.oid, n.nspname AS schema, p.proname AS name, p.pronargs::int AS argumen
        p.provariadic <> 0 AS is_variadic, ARRAY(SELECT pg_catalog.unnest(p.proargtypes)) AS types, 
        ARRAY(SELECT DISTINCT pg_catalog.unnest(p.prorettype || p.proallargtypes)) AS returns, p.provolatile::text AS volatility,
        p.prosecdef AS is_security_definer, p.prokind = 'p' AS is_procedure,
+       p.proconfig IS NOT NULL AS has_settings,
        (
            SELECT e.extname FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
            WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'

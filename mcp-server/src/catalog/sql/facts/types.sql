@@ -12,9 +12,10 @@ SELECT t.oid, t.typarray AS array_type, n.nspname AS schema, t.typname AS name, 
            SELECT r.rngsubtype FROM pg_catalog.pg_range AS r WHERE t.typtype IN ('r', 'm') AND t.oid IN (r.rngtypid, r.rngmultitypid)
        )::oid[] AS parts,
        ARRAY(
+           -- Not typreceive: values of these types are sent as text.
            SELECT f.oid
            FROM (
-               VALUES (t.typinput::oid), (t.typreceive::oid), (t.typmodin::oid), (t.typoutput::oid), (t.typsend::oid), (t.typsubscript::oid)
+               VALUES (t.typinput::oid), (t.typmodin::oid), (t.typoutput::oid), (t.typsend::oid), (t.typsubscript::oid)
            ) AS f(oid)
            WHERE f.oid >= 16384
            UNION
@@ -23,17 +24,25 @@ SELECT t.oid, t.typarray AS array_type, n.nspname AS schema, t.typname AS name, 
            CROSS JOIN LATERAL (VALUES (r.rngcanonical::oid), (r.rngsubdiff::oid)) AS f(oid)
            WHERE t.typtype IN ('r', 'm') AND t.oid IN (r.rngtypid, r.rngmultitypid) AND f.oid >= 16384
            UNION
-           -- What compares its values where nobody wrote an operator: ORDER BY, DISTINCT, GROUP BY, ranges.
-           SELECT amproc.amproc::oid
-           FROM pg_catalog.pg_opclass AS class
-           JOIN pg_catalog.pg_amproc AS amproc ON amproc.amprocfamily = class.opcfamily AND class.opcintype IN (amproc.amproclefttype, amproc.amprocrighttype)
-           WHERE class.oid >= 16384 AND class.opcintype = t.oid AND class.opcdefault AND amproc.amproc::oid >= 16384
-           UNION
-           SELECT o.oprcode::oid
-           FROM pg_catalog.pg_opclass AS class
-           JOIN pg_catalog.pg_amop AS amop ON amop.amopfamily = class.opcfamily AND class.opcintype IN (amop.amoplefttype, amop.amoprighttype)
-           JOIN pg_catalog.pg_operator AS o ON o.oid = amop.amopopr
-           WHERE class.oid >= 16384 AND class.opcintype = t.oid AND class.opcdefault AND o.oprcode::oid >= 16384
+           -- What compares its values, or its arrays', where nobody wrote an operator: ORDER BY, DISTINCT, GROUP BY, ranges.
+           SELECT ran.function
+           FROM (
+               SELECT class.opcfamily FROM pg_catalog.pg_opclass AS class WHERE class.opcintype IN (t.oid, t.typarray)
+               UNION
+               SELECT class.opcfamily
+               FROM pg_catalog.pg_range AS r
+               JOIN pg_catalog.pg_opclass AS class ON class.oid = r.rngsubopc
+               WHERE t.typtype IN ('r', 'm') AND t.oid IN (r.rngtypid, r.rngmultitypid)
+           ) AS used
+           CROSS JOIN LATERAL (
+               SELECT amproc.amproc::oid FROM pg_catalog.pg_amproc AS amproc WHERE amproc.amprocfamily = used.opcfamily
+               UNION
+               SELECT o.oprcode::oid
+               FROM pg_catalog.pg_amop AS amop
+               JOIN pg_catalog.pg_operator AS o ON o.oid = amop.amopopr
+               WHERE amop.amopfamily = used.opcfamily
+           ) AS ran(function)
+           WHERE ran.function >= 16384
            UNION
            -- What a domain's CHECK runs of the user's; built-ins are found in its text.
            SELECT CASE d.refclassid

@@ -1,0 +1,138 @@
+//! The words of a function's body or of a condition: what it may name, call and compute with, whatever its language is.
+
+use std::collections::HashSet;
+
+/// Most bytes of a name; PostgreSQL cuts longer ones.
+const NAME_BYTES: usize = 63;
+
+/// The words of a function's body or of a condition, in lower case. Strings and comments count too: a body may run what it
+/// spells out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Words {
+    all: HashSet<String>,
+    called: HashSet<String>,
+    operators: HashSet<String>,
+    /// What stands between double quotes and has no word in it.
+    wordless: HashSet<String>,
+    has_star: bool,
+    has_escapes: bool,
+}
+
+impl Words {
+    /// The words of `text`, and which of them may be calls: those before a parenthesis or after a dot; where there are comments,
+    /// which may stand between, all of them.
+    pub fn of(text: &str) -> Self {
+        let is_word = |one: char| one.is_alphanumeric() || one == '_' || one == '$';
+        let is_between = |one: char| one == '"' || one.is_whitespace();
+        let has_comments = text.contains("--") || text.contains("/*");
+        let operators = text.split(|one: char| !is_operator(one)).filter(|run| !run.is_empty());
+        let mut words = Self {
+            has_star: text.replace("(*)", "").contains('*'),
+            has_escapes: text.to_lowercase().contains("u&\""),
+            operators: operators.map(str::to_owned).collect(),
+            wordless: text.split('"').filter(|part| !part.contains(is_word)).map(str::to_owned).collect(),
+            ..Self::default()
+        };
+        let mut rest = text;
+        while let Some(start) = rest.find(is_word) {
+            let (before, tail) = (&text[..text.len() - rest.len() + start], &rest[start..]);
+            let end = tail.find(|one| !is_word(one)).unwrap_or(tail.len());
+            let word = tail[..end].to_lowercase();
+            rest = &tail[end..];
+            let word = cut(word);
+            let is_before_parenthesis = rest.trim_start_matches(is_between).starts_with('(');
+            if has_comments || is_before_parenthesis || before.trim_end_matches(is_between).ends_with('.') {
+                words.called.insert(word.clone());
+            }
+            words.all.insert(word);
+        }
+        words
+    }
+
+    /// The words that may be names of functions that it calls.
+    pub(crate) fn called(&self) -> impl Iterator<Item = &str> {
+        self.called.iter().map(String::as_str)
+    }
+
+    /// Whether an operator may stand in the text, by itself or in a run of such characters.
+    pub(crate) fn compute_with(&self, operator: &str) -> bool {
+        self.operators.iter().any(|run| run.contains(operator))
+    }
+
+    /// Whether a `*` stands in the text that isn't the one of `count(*)`.
+    pub(crate) fn has_star(&self) -> bool {
+        self.has_star
+    }
+
+    /// Whether a name is spelled with escapes, so that its letters are not in the text.
+    pub(crate) fn has_escapes(&self) -> bool {
+        self.has_escapes
+    }
+
+    /// Whether every word of a name stands in the text; or the name itself, in quotes, where it has none.
+    pub(crate) fn mention(&self, name: &str) -> bool {
+        if is_plain(name) {
+            return self.all.contains(name);
+        }
+        match Self::of(name).all {
+            words if !words.is_empty() => words.is_subset(&self.all),
+            // One with a quote in it is doubled there: nobody can tell.
+            _ => name.contains('"') || self.wordless.contains(name),
+        }
+    }
+}
+
+/// Whether a name is one word as [`Words`] has it.
+pub(crate) fn is_plain(name: &str) -> bool {
+    let is_plain = |one: u8| one.is_ascii_lowercase() || one.is_ascii_digit() || one == b'_' || one == b'$';
+    !name.is_empty() && name.bytes().all(is_plain)
+}
+
+/// Whether an operator's name may have that character.
+fn is_operator(one: char) -> bool {
+    "+-*/<>=~!@#%^&|`?".contains(one)
+}
+
+fn cut(mut word: String) -> String {
+    if word.len() > NAME_BYTES {
+        word.truncate(word.floor_char_boundary(NAME_BYTES));
+    }
+    word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn called(text: &str) -> Vec<String> {
+        let words = Words::of(text);
+        let mut called: Vec<_> = words.called().map(str::to_owned).collect();
+        called.sort_unstable();
+        called
+    }
+
+    #[test]
+    fn words_are_found_in_strings_and_quotes_too() {
+        let text = "BEGIN EXECUTE 'SELECT PG_Sleep (1)'; RETURN \"Odd\"(x) + lower; END";
+        assert_eq!(called(text), ["odd", "pg_sleep"]);
+        let words = Words::of(text);
+        assert!(words.mention("lower") && words.mention("x") && words.mention("odd x") && words.mention("Odd"));
+        assert!(!words.mention("sleep") && !words.mention("odd y"));
+        assert!(!words.mention("%") && Words::of("SELECT \"%\"").mention("%"));
+    }
+
+    #[test]
+    fn whatever_may_be_a_call_counts_as_one() {
+        assert_eq!(called("SELECT c.attribute, x FROM c"), ["attribute"]);
+        assert_eq!(called("SELECT \"c\" . \"attribute\""), ["attribute"]);
+        assert_eq!(called("SELECT f/* */(1)"), ["1", "f", "select"]);
+        assert_eq!(called(&format!("SELECT {}(1)", "f".repeat(70))), ["f".repeat(63)]);
+    }
+
+    #[test]
+    fn operators_are_found_within_runs() {
+        let words = Words::of("SELECT a@@@-1, u&\"\\0061\"");
+        assert!(words.compute_with("@@@") && words.compute_with("@@") && !words.compute_with("#"));
+        assert!(words.has_escapes() && !Words::of("SELECT a & b").has_escapes());
+    }
+}
