@@ -88,7 +88,6 @@ async fn cancels(database: &Arc<Database>, superuser: &mut PgConnection) -> Resu
         page: PageLimit { bytes: 1 << 20, copies: Copies::Structured },
         timeout: Duration::from_secs(100),
         cost: CostLimits::default(),
-        concurrent: None,
     };
     let mut times = Vec::new();
     for number in 0..CANCELS {
@@ -98,7 +97,10 @@ async fn cancels(database: &Arc<Database>, superuser: &mut PgConnection) -> Resu
                 (executor.clone(), Arc::clone(database), query.clone(), cancel.clone());
             let directory = Arc::clone(&visible);
             let run = Run { query, params: Vec::new(), settings: Vec::new(), limits };
-            async move { executor.run(&Caller::of_key("bench"), &database, run, directory, &cancel).await }
+            async move {
+                let turn = executor.turn(&Caller::of_key("bench"), None).await?;
+                executor.run(turn, &database, run, directory, &cancel).await
+            }
         };
         let run = tokio::spawn(run);
         while running(superuser).await? == 0 {

@@ -25,11 +25,12 @@ pub use error::{DatabaseFault, ExecuteError};
 pub use explain::{CostLimits, OverLimit};
 pub use limits::{Copies, PageLimit};
 pub use results::{Held, MemoryFull, Reservation, ResultMemory};
+pub use slots::Turn;
 
 use crate::caller::Caller;
 use crate::databases::{Database, Frame, PooledSession, Setting};
 use crate::telemetry::metrics;
-use slots::{Full, Slot, Slots};
+use slots::{Full, Slots};
 
 /// How often a backend that doesn't stop is looked after.
 const BACKEND_WATCH: Duration = Duration::from_secs(1);
@@ -57,8 +58,6 @@ pub struct RunLimits {
     pub timeout: Duration,
     /// Most that the planner may expect it to cost.
     pub cost: CostLimits,
-    /// Most statements of the caller's at once; `None` is as many as the executor runs.
-    pub concurrent: Option<usize>,
 }
 
 /// One statement to be run, with all that goes with it.
@@ -108,7 +107,19 @@ impl Executor {
         Self { slots: Slots::new(slots), slot_wait, memory, zone, tasks: TaskTracker::new() }
     }
 
-    /// Runs a statement on `database` for `caller`, in whose `directory` its columns stand.
+    /// A turn for `caller`, who has at most `most` at once; `None` is as many as there are.
+    ///
+    /// # Errors
+    /// [`ExecuteError::Busy`] where it doesn't come in time, or too many wait.
+    pub async fn turn(&self, caller: &Caller, most: Option<usize>) -> Result<Turn, ExecuteError> {
+        match tokio::time::timeout(self.slot_wait, self.slots.take(caller, most)).await {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(Full)) => Err(ExecuteError::Busy { retry_after: FULL_RETRY }),
+            Err(_) => Err(ExecuteError::Busy { retry_after: self.slot_wait }),
+        }
+    }
+
+    /// Runs a statement on `database` in its caller's turn; its columns stand in their `directory`.
     ///
     /// Cancelling `cancel`, or dropping the returned future, cancels the statement on PostgreSQL.
     ///
@@ -116,7 +127,7 @@ impl Executor {
     /// See [`ExecuteError`].
     pub async fn run(
         &self,
-        caller: &Caller,
+        turn: Turn,
         database: &Arc<Database>,
         run: Run,
         directory: Arc<dyn Directory>,
@@ -128,7 +139,6 @@ impl Executor {
         // Fires when this future is dropped: the task below then cancels on PostgreSQL and ends by itself.
         let _abandoned = stop.token().clone().drop_guard();
 
-        let slot = stop.unless(self.slot(caller, limits.concurrent)).await??;
         let session = stop.unless(database.session()).await??;
         let frame = Frame { settings, runs_user_code: query.runs_user_code(), snapshot: false };
         let job = run::Job {
@@ -143,7 +153,7 @@ impl Executor {
             started,
         };
         // A task of its own, because the statement has to be stopped and its connection cleaned also when the caller is gone.
-        let task = self.tasks.spawn(drive(job, session, slot, stop.clone(), self.tasks.clone()));
+        let task = self.tasks.spawn(drive(job, session, turn, stop.clone(), self.tasks.clone()));
         task.await.map_err(|error| ExecuteError::Internal(error.into()))?
     }
 
@@ -154,22 +164,14 @@ impl Executor {
         // What is left is PostgreSQL's own to end: its connection is closed.
         let _ = tokio::time::timeout(limit, self.tasks.wait()).await;
     }
-
-    async fn slot(&self, caller: &Caller, most: Option<usize>) -> Result<Slot, ExecuteError> {
-        match tokio::time::timeout(self.slot_wait, self.slots.take(caller, most)).await {
-            Ok(Ok(slot)) => Ok(slot),
-            Ok(Err(Full)) => Err(ExecuteError::Busy { retry_after: FULL_RETRY }),
-            Err(_) => Err(ExecuteError::Busy { retry_after: self.slot_wait }),
-        }
-    }
 }
 
-/// Runs the job, on a second session where the first turns out to be dead. A backend that doesn't stop keeps its slot until it
+/// Runs the job, on a second session where the first turns out to be dead. A backend that doesn't stop keeps its turn until it
 /// is gone, so that no caller can pile them up.
 async fn drive(
     job: run::Job,
     mut session: PooledSession,
-    slot: Slot,
+    turn: Turn,
     stop: cancel::Stop,
     tasks: TaskTracker,
 ) -> Result<RowSet, ExecuteError> {
@@ -190,7 +192,7 @@ async fn drive(
         drop(PooledSession::take(session));
         tasks.spawn(async move {
             outlast(&database, pid).await;
-            drop(slot);
+            drop(turn);
         });
     }
     outcome

@@ -19,9 +19,9 @@ pub(super) struct Slots(Arc<Mutex<State>>);
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
-/// A slot, or a place in the line for one. Dropping it gives either back.
+/// A caller's turn to judge a statement and run it, or a place in the line for one. Dropping it gives either back.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub struct Turn {
     slots: Slots,
     owner: Caller,
     ticket: u64,
@@ -68,12 +68,12 @@ impl Slots {
     ///
     /// # Errors
     /// [`Full`] at once, or later, when a caller who waits for fewer needs the place.
-    pub(super) async fn take(&self, caller: &Caller, most: Option<usize>) -> Result<Slot, Full> {
+    pub(super) async fn take(&self, caller: &Caller, most: Option<usize>) -> Result<Turn, Full> {
         let (slot, turn) = self.line_up(caller, most)?;
         turn.await.map(|()| slot).map_err(|_| Full)
     }
 
-    fn line_up(&self, caller: &Caller, most: Option<usize>) -> Result<(Slot, oneshot::Receiver<()>), Full> {
+    fn line_up(&self, caller: &Caller, most: Option<usize>) -> Result<(Turn, oneshot::Receiver<()>), Full> {
         let owner = caller.clone();
         let mut state = self.state();
         if state.waiting >= state.most_waiting && !state.make_room(&owner) {
@@ -89,7 +89,7 @@ impl Slots {
         state.waiting += 1;
         state.hand_out();
         drop(state);
-        Ok((Slot { slots: self.clone(), owner, ticket }, turned))
+        Ok((Turn { slots: self.clone(), owner, ticket }, turned))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -115,7 +115,7 @@ impl State {
             calls.running.insert(ticket);
             self.free -= 1;
             self.waiting -= 1;
-            // Where nobody listens any more, the `Slot` is being dropped and comes for the lock next.
+            // Where nobody listens any more, the `Turn` is being dropped and comes for the lock next.
             let _ = turn.send(());
         }
     }
@@ -147,7 +147,7 @@ impl State {
     }
 }
 
-impl Drop for Slot {
+impl Drop for Turn {
     fn drop(&mut self) {
         self.slots.state().give_back(&self.owner, self.ticket);
     }
@@ -157,17 +157,17 @@ impl Drop for Slot {
 mod tests {
     use super::*;
 
-    type Turn = oneshot::Receiver<()>;
+    type Turned = oneshot::Receiver<()>;
 
     fn caller(key: &str) -> Caller {
         Caller::of_key(key)
     }
 
-    fn line_up(slots: &Slots, key: &str) -> (Slot, Turn) {
+    fn line_up(slots: &Slots, key: &str) -> (Turn, Turned) {
         slots.line_up(&caller(key), None).expect("there is room in the line")
     }
 
-    fn has_turn((_, turn): &mut (Slot, Turn)) -> bool {
+    fn has_turn((_, turn): &mut (Turn, Turned)) -> bool {
         turn.try_recv().is_ok()
     }
 

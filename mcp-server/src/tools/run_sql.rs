@@ -8,12 +8,13 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use shared_protocol::error::ErrorCode;
 use shared_protocol::tool::run_sql::{NAME, ResultColumn, RunSqlInput, RunSqlOutput};
-use sql_guard::{CheckedQuery, Rejection};
+use sql_guard::CheckedQuery;
 
 use super::arguments::parse;
 use super::definition::{input_schema, output_schema};
 use super::{Call, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput};
 use crate::catalog::{Snapshot, Visible};
+use crate::databases::Database;
 use crate::executor::{CostLimits, ExecuteError, PageLimit, RowSet, Run, RunLimits};
 use crate::policy::Rules;
 
@@ -51,29 +52,10 @@ impl Tool for RunSql {
         let database = context.database(input.database.as_deref())?;
         let rules = context.policies.rules(database.name(), &call.caller);
         let limits = limits(context, &rules, &input, call)?;
-        let (query, visible) = call.within(limits.timeout, checked(context, &rules, &input.query)).await??;
-        let run = async |query: CheckedQuery, visible: &Arc<Visible>| {
-            // Set once: a second judgement of the statement is of the same relations.
-            let _ = call.touched.set(query.relations().to_vec());
-            if query.placeholders() != input.params.len() {
-                return Err(wrong_count(query.placeholders(), input.params.len()));
-            }
-            let relations = query.relations().to_vec();
-            let run = Run { query, params: input.params.clone(), settings: rules.limits.session.clone(), limits };
-            let rows =
-                context.executor.run(&call.caller, database, run, Arc::<Visible>::clone(visible), &call.cancel).await;
-            rows.map_err(|error| ToolError::Execute {
-                error,
-                columns: relations.iter().flat_map(|name| visible.columns_of(&name.schema, &name.name)).collect(),
-                is_restricted: visible.access().restricts(),
-                sql: input.query.clone(),
-            })
-        };
-        let mut rows = match run(query, &visible).await {
+        let statement = Statement { context, database, rules: &rules, input: &input, call, limits };
+        let mut rows = match statement.attempt(statement.judged()).await {
             Err(ToolError::Execute { error: ExecuteError::StaleCatalog, .. }) => {
-                let again = checked_anew(context, &rules, &input.query, Instant::now());
-                let (query, visible) = call.within(limits.timeout, again).await??;
-                run(query, &visible).await?
+                statement.attempt(statement.judged_anew(Instant::now())).await?
             }
             rows => rows?,
         };
@@ -104,48 +86,74 @@ fn limits(context: &ToolContext, rules: &Rules, input: &RunSqlInput, call: &Call
             max_estimated_rows: rules.limits.max_estimated_rows,
             deny_seq_scan_over_rows: rules.limits.deny_seq_scan_over_rows,
         },
-        concurrent: rules.limits.max_concurrent_queries,
     })
 }
 
-/// The statement, judged against the catalog; against a fresh one where it names a relation that the old one lacks.
-async fn checked(context: &ToolContext, rules: &Rules, text: &str) -> Result<(CheckedQuery, Arc<Visible>), ToolError> {
-    let snapshot = context.catalogs.current().await?;
-    let visible = context.visible_in(&snapshot, rules).await?;
-    let rejection: Rejection = match context.guard.check(text, visible.access()).await {
-        Ok(query) => return Ok((query, visible)),
-        Err(rejection) => rejection,
-    };
-    if rejection.code != ErrorCode::TableNotFound {
-        return Err(rejection.into());
-    }
-    let newer = context.catalogs.after_unknown_name(&snapshot).await?;
-    if Arc::ptr_eq(&newer, &snapshot) {
-        return Err(rejection.into());
-    }
-    checked_in(context, rules, text, &newer).await
+/// One statement of a caller's, and what it may take.
+struct Statement<'a> {
+    context: &'a ToolContext,
+    database: &'a Arc<Database>,
+    rules: &'a Rules,
+    input: &'a RunSqlInput,
+    call: &'a Call,
+    limits: RunLimits,
 }
 
-/// The statement, judged against the catalog as it is after `moment`, when a table turned out to have changed.
-async fn checked_anew(
-    context: &ToolContext,
-    rules: &Rules,
-    text: &str,
-    moment: Instant,
-) -> Result<(CheckedQuery, Arc<Visible>), ToolError> {
-    let newer = context.catalogs.read_after(moment).await?;
-    checked_in(context, rules, text, &newer).await
-}
+/// A statement that may run, and the catalog by which it may.
+type Judged = (CheckedQuery, Arc<Visible>);
 
-async fn checked_in(
-    context: &ToolContext,
-    rules: &Rules,
-    text: &str,
-    snapshot: &Arc<Snapshot>,
-) -> Result<(CheckedQuery, Arc<Visible>), ToolError> {
-    let visible = context.visible_in(snapshot, rules).await?;
-    let query = context.guard.check(text, visible.access()).await?;
-    Ok((query, visible))
+impl Statement<'_> {
+    /// Judges it and runs it. A turn is taken before it is judged, so that nobody's many statements keep the guard from another's.
+    async fn attempt(&self, judged: impl Future<Output = Result<Judged, ToolError>>) -> Result<RowSet, ToolError> {
+        let Self { context, database, rules, input, call, limits } = self;
+        let turn = context.executor.turn(&call.caller, rules.limits.max_concurrent_queries);
+        let turn = call.within(limits.timeout, turn).await?.map_err(|error| self.failed(error, Vec::new(), false))?;
+        let (query, visible) = call.within(limits.timeout, judged).await??;
+        // Set once: a second judgement of the statement is of the same relations.
+        let _ = call.touched.set(query.relations().to_vec());
+        if query.placeholders() != input.params.len() {
+            return Err(wrong_count(query.placeholders(), input.params.len()));
+        }
+        let relations = query.relations().to_vec();
+        let settings = rules.limits.session.clone();
+        let run = Run { query, params: input.params.clone(), settings, limits: *limits };
+        let rows = context.executor.run(turn, database, run, Arc::<Visible>::clone(&visible), &call.cancel).await;
+        rows.map_err(|error| {
+            let columns = relations.iter().flat_map(|name| visible.columns_of(&name.schema, &name.name)).collect();
+            self.failed(error, columns, visible.access().restricts())
+        })
+    }
+
+    fn failed(&self, error: ExecuteError, columns: Vec<String>, is_restricted: bool) -> ToolError {
+        ToolError::Execute { error, columns, is_restricted, sql: self.input.query.clone() }
+    }
+
+    /// The statement, judged against the catalog; against a fresh one where it names a relation that the old one lacks.
+    async fn judged(&self) -> Result<Judged, ToolError> {
+        let catalogs = &self.context.catalogs;
+        let snapshot = catalogs.current().await?;
+        let rejection = match self.judged_by(&snapshot).await {
+            Err(ToolError::Rejected(rejection)) if rejection.code == ErrorCode::TableNotFound => rejection,
+            judged => return judged,
+        };
+        let newer = catalogs.after_unknown_name(&snapshot).await?;
+        match Arc::ptr_eq(&newer, &snapshot) {
+            true => Err(rejection.into()),
+            false => self.judged_by(&newer).await,
+        }
+    }
+
+    /// The statement, judged against the catalog as it is after `moment`, when a table turned out to have changed.
+    async fn judged_anew(&self, moment: Instant) -> Result<Judged, ToolError> {
+        let newer = self.context.catalogs.read_after(moment).await?;
+        self.judged_by(&newer).await
+    }
+
+    async fn judged_by(&self, snapshot: &Arc<Snapshot>) -> Result<Judged, ToolError> {
+        let visible = self.context.visible_in(snapshot, self.rules).await?;
+        let query = self.context.guard.check(&self.input.query, visible.access()).await?;
+        Ok((query, visible))
+    }
 }
 
 fn wrong_count(expected: usize, given: usize) -> ToolError {

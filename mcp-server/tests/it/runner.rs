@@ -39,7 +39,6 @@ pub(crate) fn limits() -> RunLimits {
         page: PageLimit { bytes: 1 << 20, copies: Copies::Structured },
         timeout: Duration::from_secs(60),
         cost: CostLimits::default(),
-        concurrent: None,
     }
 }
 
@@ -110,7 +109,8 @@ impl Runner {
     ) -> Result<RowSet, ExecuteError> {
         let Judged { query, visible } = judged;
         let run = Run { query, params, settings, limits };
-        self.executor.run(&Caller::of_key("web"), &self.database, run, visible, cancel).await
+        let turn = self.executor.turn(&Caller::of_key("web"), None).await?;
+        self.executor.run(turn, &self.database, run, visible, cancel).await
     }
 
     /// The same as JSON rows.

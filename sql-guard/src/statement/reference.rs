@@ -127,11 +127,10 @@ impl<'a> Walk<'a> {
         location: i32,
     ) -> Result<Restriction, Rejection> {
         let written = || format!("{alias}.{column}");
-        let items = self.levels.iter().rev().flat_map(|level| level.items.iter().rev());
         let mut columns = None;
         // Two items of a level may have the same name where their schemas differ; whichever is meant, it counts.
         let mut strictest = None;
-        for item in items.filter(|item| item.name == alias) {
+        for item in scope::items(&self.levels, alias) {
             match item.columns.find(column) {
                 Found::Column(restriction) => strictest = strictest.max(Some(restriction)),
                 Found::Perhaps(restriction) if restriction != Restriction::Free => {
@@ -168,24 +167,22 @@ impl<'a> Walk<'a> {
             }
             _ => {
                 // `alias.function` takes the row whole.
-                let items = self.levels.iter().flat_map(|level| &level.items);
-                items.filter(|item| item.name == alias).try_for_each(|item| self.whole_row(item, location))?;
+                scope::items(&self.levels, alias).into_iter().try_for_each(|item| self.whole_row(item, location))?;
                 Ok(strictest.unwrap_or_default())
             }
         }
     }
 
     fn columns_of(&self, alias: &str) -> Vec<Columns> {
-        let items = self.levels.iter().flat_map(|level| &level.items);
-        items.filter(|item| item.name == alias).map(|item| item.columns.clone()).collect()
+        scope::items(&self.levels, alias).into_iter().map(|item| item.columns.clone()).collect()
     }
 
     fn unqualified_column(&self, column: &str, place: Place, location: i32) -> Result<Restriction, Rejection> {
         match scope::meaning(&self.levels, column) {
-            Meaning::Column(Restriction::Hidden) => {}
-            Meaning::Column(restriction) => return self.admit(restriction, place, column, location),
-            Meaning::Perhaps(Restriction::Hidden) => {}
-            Meaning::Perhaps(restriction) => return self.admit(restriction, place, column, location),
+            Meaning::Column(Restriction::Hidden) | Meaning::Perhaps(Restriction::Hidden) => {}
+            Meaning::Column(restriction) | Meaning::Perhaps(restriction) => {
+                return self.admit(restriction, place, column, location);
+            }
             Meaning::Row(item) => return self.whole_row(item, location).map(|()| Restriction::Free),
             Meaning::Nothing if SYSTEM_COLUMNS.contains(&column) => return Ok(Restriction::Free),
             Meaning::Nothing => {}
@@ -221,21 +218,18 @@ impl<'a> Walk<'a> {
     /// Judges the columns of `JOIN … USING`, each of which either side must have.
     pub(super) fn merged_column(&self, column: &str, sides: [&Columns; 2]) -> Result<(), Rejection> {
         self.still_wanted()?;
-        for side in sides {
-            match side.find(column) {
-                Found::Column(restriction) if restriction != Restriction::Hidden => {
-                    self.admit(restriction, Place::Combined, column, only_place(self.text, column))?;
+        // The place is looked for only where it is told: that reads the whole text.
+        sides.into_iter().try_for_each(|side| {
+            let judged = match side.find(column) {
+                Found::Column(Restriction::Hidden) | Found::Nothing => {
+                    Err(self.column_not_found(column, column, std::slice::from_ref(side), -1))
                 }
-                Found::Perhaps(restriction) => {
-                    self.admit(restriction, Place::Combined, column, only_place(self.text, column))?;
+                Found::Column(restriction) | Found::Perhaps(restriction) => {
+                    self.admit(restriction, Place::Combined, column, -1).map(drop)
                 }
-                _ => {
-                    let near = std::slice::from_ref(side);
-                    return Err(self.column_not_found(column, column, near, only_place(self.text, column)));
-                }
-            }
-        }
-        Ok(())
+            };
+            judged.map_err(|rejection| rejection.at(self.text, only_place(self.text, column)))
+        })
     }
 
     /// The refusal of `value.name` where that could call a function which `name(value)` may not.
