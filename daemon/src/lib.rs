@@ -7,5 +7,6 @@ mod failures;
 pub mod keys;
 pub mod listener;
 pub mod log;
+pub mod rate_limit;
 pub mod settings;
 pub mod shutdown;

@@ -12,6 +12,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Audit;
 use crate::databases::{AcquireError, ConnectError, Database};
 use crate::telemetry::metrics;
 
@@ -26,6 +27,8 @@ pub struct Admin {
     pub authenticator: Authenticator,
     /// Whether everybody may.
     pub metrics_public: bool,
+    /// Without it no call is answered, where there is one.
+    pub audit: Audit,
     /// Fires when the server is about to stop.
     pub draining: CancellationToken,
 }
@@ -34,6 +37,8 @@ pub struct Admin {
 struct Readiness {
     status: &'static str,
     database: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit_log: Option<&'static str>,
 }
 
 /// The process is alive.
@@ -48,12 +53,17 @@ pub async fn ready(State(admin): State<Admin>) -> Response {
         Err(AcquireError::Connect(ConnectError::Refused(_))) => "refused",
         Err(_) => "down",
     };
-    let status = match (admin.draining.is_cancelled(), database) {
-        (true, _) => "stopping",
-        (false, "ok") => "ok",
-        (false, _) => "degraded",
+    let audit_log = match (admin.audit.is_kept(), admin.audit.is_failing()) {
+        (false, _) => None,
+        (true, false) => Some("ok"),
+        (true, true) => Some("failing"),
     };
-    let body = Readiness { status, database };
+    let status = match (admin.draining.is_cancelled(), database, audit_log) {
+        (true, ..) => "stopping",
+        (false, "ok", None | Some("ok")) => "ok",
+        (false, ..) => "degraded",
+    };
+    let body = Readiness { status, database, audit_log };
     let code = if status == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(body)).into_response()
 }

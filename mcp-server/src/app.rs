@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use daemon::keys::Authenticator;
 use daemon::listener::Listener;
 use daemon::log::Chain;
+use daemon::rate_limit::RateLimit;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sql_guard::Guard;
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,7 +25,6 @@ use crate::databases::{AcquireError, ConnectError, Database, Grade, SessionPins}
 use crate::executor::{Executor, ResultMemory};
 use crate::mcp::handler::Service;
 use crate::policy::{Known, Policies};
-use crate::rate_limit::RateLimit;
 use crate::telemetry::metrics;
 use crate::tools::{Registry, ToolContext};
 use crate::transport::{Gate, MAX_IN_FLIGHT, router};
@@ -54,6 +54,7 @@ pub async fn run(config: Config, recorder: PrometheusHandle) -> anyhow::Result<(
         metrics: recorder,
         authenticator: authenticator.clone(),
         metrics_public: config.listener.metrics_public,
+        audit: audit.clone(),
         draining: stop.draining.clone(),
     };
     let connections = TaskTracker::new();

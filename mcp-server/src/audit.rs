@@ -125,13 +125,18 @@ impl Audit {
         self.0.is_some()
     }
 
+    /// Whether it can't be written now, so that calls are refused.
+    pub fn is_failing(&self) -> bool {
+        self.0.as_ref().is_some_and(|log| log.state.is_failing.load(Ordering::Relaxed))
+    }
+
     /// Begins the line of a call; without a log, one that goes nowhere.
     ///
     /// # Errors
     /// [`CannotAudit`], where the log can't be written now: the call must not run.
     pub async fn begin(&self, entry: impl FnOnce() -> Entry) -> Result<Line, CannotAudit> {
         let Some(log) = &self.0 else { return Ok(Line(None)) };
-        if log.state.is_failing.load(Ordering::Relaxed) {
+        if self.is_failing() {
             return Err(CannotAudit);
         }
         let mut entry = entry();

@@ -14,7 +14,6 @@ pub mod databases;
 pub mod executor;
 pub mod mcp;
 pub mod policy;
-pub mod rate_limit;
 pub mod telemetry;
 pub mod tools;
 pub mod transport;

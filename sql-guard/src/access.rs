@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::catalog::{Catalog, Function, ObjectId, Relation, RelationName, View};
+use crate::catalog::{Catalog, Function, ObjectId, Relation, RelationName, TypeName, View};
 use crate::columns::{Column, Columns, Restriction};
 use crate::functions;
 use crate::policy::Policy;
@@ -20,6 +20,9 @@ pub struct Access {
     sights: Mutex<HashMap<RelationName, Sight>>,
     /// Why each function that was asked for may not run, if it may not.
     pub(crate) routines: Mutex<HashMap<ObjectId, Option<String>>>,
+    /// The same for functions behind operators, and for what types run.
+    pub(crate) behind: Mutex<HashMap<ObjectId, Option<String>>>,
+    pub(crate) types: Mutex<HashMap<TypeName, Option<String>>>,
     restricts: OnceLock<bool>,
     pub(crate) hook_denied: OnceLock<Option<String>>,
     pub(crate) hooks_leave_traces: OnceLock<bool>,
@@ -76,6 +79,8 @@ impl Access {
             policy,
             sights: Mutex::default(),
             routines: Mutex::default(),
+            behind: Mutex::default(),
+            types: Mutex::default(),
             restricts: OnceLock::new(),
             hook_denied: OnceLock::new(),
             hooks_leave_traces: OnceLock::new(),
@@ -211,7 +216,7 @@ impl Access {
         let reaches_far = functions.iter().any(reaches_far);
         // An extension's own view of what others do is no decision of the database's owner.
         relation.is_extensions && reaches_far
-            || functions.iter().any(|function| self.function_shows_restricted(function))
+            || functions.iter().any(|function| self.function_shows_restricted(function, &relation.name))
             // A function that runs a text may find it in the view.
             || (reaches_far || self.calls_denied(words)) && self.speaks_of_restricted(words, Some(&relation.name))
     }
@@ -239,7 +244,7 @@ impl Access {
                 || is_secret()
             {
                 Restriction::Masked
-            } else if self.type_denied(&column.type_name).is_some() {
+            } else if self.column_type_denied(&column.type_name, &relation.name).is_some() {
                 Restriction::Fixed
             } else {
                 Restriction::Free

@@ -39,8 +39,10 @@ enum Road {
 /// What has been reached from a function, an operator or a type, so that each thing is looked at once. What leads back to itself
 /// is judged by the rest of what it does.
 #[derive(Debug)]
-struct Reached {
+struct Reached<'a> {
     question: Question,
+    /// The relation for which it is asked: that it is spoken of says nothing, since it is just being looked at.
+    but: Option<&'a RelationName>,
     functions: HashSet<ObjectId>,
     types: HashSet<TypeName>,
     depth: usize,
@@ -54,9 +56,9 @@ struct Home<'a> {
     is_anywhere: bool,
 }
 
-impl Reached {
-    fn new(question: Question) -> Self {
-        Self { question, functions: HashSet::new(), types: HashSet::new(), depth: 0 }
+impl<'a> Reached<'a> {
+    fn new(question: Question, but: Option<&'a RelationName>) -> Self {
+        Self { question, but, functions: HashSet::new(), types: HashSet::new(), depth: 0 }
     }
 
     /// Looks one step further, unless that is too far.
@@ -81,24 +83,24 @@ impl Access {
             return known.clone();
         }
         // Only a whole verdict is kept: others ask at the same time, and half of one says nothing of those on the way.
-        let verdict = self.reached(function, Road::Called, &mut Reached::new(Question::Runs));
+        let verdict = self.reached(function, Road::Called, &mut Reached::new(Question::Runs, None));
         lock(&self.routines).insert(function.id, verdict.clone());
         verdict
     }
 
-    /// Whether a function shows what the caller may not see, whoever runs it.
-    pub(crate) fn function_shows_restricted(&self, function: &Function) -> bool {
-        self.reached(function, Road::Called, &mut Reached::new(Question::Shows)).is_some()
+    /// Whether a function of a view shows what the caller may not see, whoever runs it.
+    pub(crate) fn function_shows_restricted(&self, function: &Function, view: &RelationName) -> bool {
+        self.reached(function, Road::Called, &mut Reached::new(Question::Shows, Some(view))).is_some()
     }
 
-    fn reached(&self, function: &Function, road: Road, reached: &mut Reached) -> Option<String> {
+    fn reached(&self, function: &Function, road: Road, reached: &mut Reached<'_>) -> Option<String> {
         match reached.functions.insert(function.id) {
             true => reached.further(|reached| self.judge(function, road, reached)),
             false => None,
         }
     }
 
-    fn judge(&self, function: &Function, road: Road, reached: &mut Reached) -> Option<String> {
+    fn judge(&self, function: &Function, road: Road, reached: &mut Reached<'_>) -> Option<String> {
         let runs = reached.question == Question::Runs;
         if runs && function.is_procedure {
             return Some("is a procedure".to_string());
@@ -129,7 +131,7 @@ impl Access {
     }
 
     /// Why nothing may be given to a function, or taken from it. A polymorphic argument takes the type of what is given.
-    fn signature_denied(&self, function: &Function, road: Road, reached: &mut Reached) -> Option<String> {
+    fn signature_denied(&self, function: &Function, road: Road, reached: &mut Reached<'_>) -> Option<String> {
         let is_code = |name: &&TypeName| &*name.schema == PG_CATALOG && CODE_TYPES.contains(&&*name.name);
         let counts = |name: &&TypeName| !(types::is_polymorphic(name) || road == Road::Behind && is_code(name));
         if let Some(why) = function.arguments.iter().filter(counts).find_map(|name| self.converted(name, reached)) {
@@ -140,7 +142,7 @@ impl Access {
     }
 
     /// Why a function behind a cast, an operator, a type or an aggregate may not run, if it may not.
-    fn reference_denied(&self, function: &FunctionRef, reached: &mut Reached) -> Option<String> {
+    fn reference_denied(&self, function: &FunctionRef, reached: &mut Reached<'_>) -> Option<String> {
         match function {
             FunctionRef::BuiltIn(name) => {
                 let denied = reached.question == Question::Runs && functions::standing(name) != Standing::Allowed;
@@ -157,7 +159,7 @@ impl Access {
     }
 
     /// Why a body may not run, as far as its words show.
-    fn body_denied(&self, body: &Words, home: Home<'_>, reached: &mut Reached) -> Option<String> {
+    fn body_denied(&self, body: &Words, home: Home<'_>, reached: &mut Reached<'_>) -> Option<String> {
         let runs = reached.question == Question::Runs;
         if body.has_escapes() {
             return Some("spells names with escapes (U&)".to_string());
@@ -198,7 +200,7 @@ impl Access {
                 return Some(format!("uses the type {name}, which {why}"));
             }
         }
-        self.speaks_of_restricted(body, None).then(|| "reads what you may not read".to_string())
+        self.speaks_of_restricted(body, reached.but).then(|| "reads what you may not read".to_string())
     }
 
     /// The names of functions that are more than one plain word.
@@ -230,16 +232,35 @@ impl Access {
 
     /// Why an operator of the database's own may not run, if it may not.
     pub(crate) fn operator_denied(&self, operator: &Operator) -> Option<String> {
-        let mut reached = Reached::new(Question::Runs);
-        operator.functions.iter().find_map(|function| self.reference_denied(function, &mut reached))
+        operator.functions.iter().find_map(|function| match function {
+            FunctionRef::BuiltIn(_) => self.reference_denied(function, &mut Reached::new(Question::Runs, None)),
+            FunctionRef::User(id) => {
+                if let Some(known) = lock(&self.behind).get(id) {
+                    return known.clone();
+                }
+                let verdict = self.reference_denied(function, &mut Reached::new(Question::Runs, None));
+                lock(&self.behind).insert(*id, verdict.clone());
+                verdict
+            }
+        })
     }
 
     /// Why nothing may be converted to a type, if it may not: what it would run, or what it would look up.
     pub(crate) fn type_denied(&self, name: &TypeName) -> Option<String> {
-        self.converted(name, &mut Reached::new(Question::Runs))
+        if let Some(known) = lock(&self.types).get(name) {
+            return known.clone();
+        }
+        let verdict = self.converted(name, &mut Reached::new(Question::Runs, None));
+        lock(&self.types).insert(name.clone(), verdict.clone());
+        verdict
     }
 
-    fn converted(&self, name: &TypeName, reached: &mut Reached) -> Option<String> {
+    /// The same for the type of a column of a relation that is just being looked at.
+    pub(crate) fn column_type_denied(&self, name: &TypeName, of: &RelationName) -> Option<String> {
+        self.converted(name, &mut Reached::new(Question::Runs, Some(of)))
+    }
+
+    fn converted(&self, name: &TypeName, reached: &mut Reached<'_>) -> Option<String> {
         if !reached.types.insert(name.clone()) {
             return None;
         }
@@ -259,7 +280,7 @@ impl Access {
         }
     }
 
-    fn user_type_denied(&self, known: &UserType, schema: &str, reached: &mut Reached) -> Option<String> {
+    fn user_type_denied(&self, known: &UserType, schema: &str, reached: &mut Reached<'_>) -> Option<String> {
         if self.restriction_of_rows(known, &mut HashSet::new()) >= Restriction::Masked {
             return Some("holds rows of a table with columns that you may not read".to_string());
         }
@@ -347,7 +368,7 @@ impl Access {
 
     fn hooks_denied(&self, which: impl Fn(&Hook) -> bool) -> Vec<String> {
         let why = |hook: &Hook| {
-            let why = self.reference_denied(&hook.function, &mut Reached::new(Question::Runs))?;
+            let why = self.reference_denied(&hook.function, &mut Reached::new(Question::Runs, None))?;
             Some(format!("{} {why}", hook.of))
         };
         self.catalog.hooks().iter().filter(|hook| which(hook)).filter_map(why).collect()

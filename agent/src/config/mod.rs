@@ -8,6 +8,7 @@ use std::time::Duration;
 use daemon::address::TrustedProxies;
 use daemon::keys::Keys;
 use daemon::log::LogConfig;
+use daemon::rate_limit;
 use daemon::settings::{SettingsError, Source};
 use secrecy::{ExposeSecret, SecretString};
 use shared_protocol::endpoint::MAX_SUBJECT_CHARS;
@@ -42,6 +43,8 @@ pub struct HttpConfig {
     pub keys: Keys,
     /// Proxies whose word on where a request comes from is taken.
     pub trusted_proxies: TrustedProxies,
+    /// Questions of each caller's a minute; 0 is as many as they like.
+    pub rate_limit_per_minute: u32,
     /// Whether `/metrics` is open to all.
     pub metrics_public: bool,
     /// Most connections at once.
@@ -156,6 +159,7 @@ impl HttpConfig {
             keys,
             trusted_proxies: TrustedProxies::read(source),
             metrics_public: source.flag("METRICS_PUBLIC"),
+            rate_limit_per_minute: rate_limit::read(source),
             max_connections: source.number("MAX_CONNECTIONS", 1..=100_000),
             max_body_bytes: source.number("MAX_MESSAGE_BYTES", 1024..=16 << 20),
             request_timeout: source.milliseconds("REQUEST_TIMEOUT_MS", 1000..=3_600_000),

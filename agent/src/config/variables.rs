@@ -25,6 +25,7 @@ pub const VARIABLES: &[Variable] = &[
     ),
     daemon::address::TRUSTED_PROXIES,
     Variable::plain("METRICS_PUBLIC", "false", "true or false", "Serve /metrics to everybody"),
+    daemon::rate_limit::RATE_LIMIT_PER_MINUTE,
     Variable::plain("MAX_CONNECTIONS", "1000", "1 to 100000", "HTTP connections at once"),
     Variable::plain("MAX_MESSAGE_BYTES", "1048576", "1024 to 16777216", "Longest request body, in bytes"),
     Variable::plain("REQUEST_TIMEOUT_MS", "180000", "1000 to 3600000", "Time for one question, in milliseconds"),

@@ -4,6 +4,7 @@ mod access;
 mod error;
 mod health;
 mod query;
+mod rate_limit;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -66,6 +67,7 @@ pub struct Parts {
 pub fn router(parts: Parts, config: &HttpConfig) -> Router {
     let access = Arc::new(Access::new(config));
     let guarded = from_fn_with_state(access, access::require);
+    let counted = from_fn_with_state(Arc::new(rate_limit::Questions::new(config)), rate_limit::count);
     let questions =
         query::Questions { pipeline: parts.pipeline, max_rows: parts.max_rows, timeout: config.request_timeout };
     let health = Health::new(parts.client, parts.catalogs, parts.translator, !config.keys.is_empty());
@@ -76,6 +78,8 @@ pub fn router(parts: Parts, config: &HttpConfig) -> Router {
     }
     let routes = Router::new()
         .route("/query", post(query::query))
+        // The last is outermost: who asks is known before their questions are counted.
+        .route_layer(counted)
         .route_layer(guarded)
         .with_state(Arc::new(questions))
         .merge(metrics)

@@ -37,6 +37,7 @@ async fn effect_of(variable: &str) {
         "METRICS_PUBLIC" => {
             assert_eq!(metrics_of("localhost", &["--agent-api-key", KEY, "--metrics-public", "true"]).await, 200);
         }
+        "RATE_LIMIT_PER_MINUTE" => questions_are_counted_by_the_minute().await,
         "MAX_CONNECTIONS" => connections_wait_for_a_place().await,
         "MAX_MESSAGE_BYTES" => bodies_are_measured().await,
         "REQUEST_TIMEOUT_MS" => questions_have_their_time("--request-timeout-ms", "1000").await,
@@ -95,6 +96,25 @@ async fn metrics_of(host: &str, flags: &[&str]) -> u16 {
     let agent = Agent::start(&[&["--ws-url", NOBODY], flags].concat()).await;
     let request = agent.client.get(format!("{}/metrics", agent.url)).header("host", host);
     request.send().await.unwrap().status().as_u16()
+}
+
+/// Callers have questions of their own, and what isn't a question isn't counted.
+async fn questions_are_counted_by_the_minute() {
+    let keys = format!("ada:{KEY},bo:another-{KEY}");
+    let own = ["--ws-url", NOBODY, "--agent-api-key", &keys, "--rate-limit-per-minute", "2"];
+    let agent = Agent::start(&own).await;
+    let ask = async |key: &str| {
+        let request = agent.client.post(format!("{}/query", agent.url)).header("x-api-key", key);
+        request.json(&json!({ "question": "" })).send().await.unwrap()
+    };
+    for status in [400, 400, 429] {
+        let answer = ask(KEY).await;
+        assert_eq!(answer.status().as_u16(), status);
+        assert_eq!(answer.headers().contains_key("retry-after"), status == 429);
+    }
+    assert_eq!(ask(&format!("another-{KEY}")).await.status().as_u16(), 400);
+    let metrics = agent.client.get(format!("{}/metrics", agent.url)).header("x-api-key", KEY);
+    assert_eq!(metrics.send().await.unwrap().status().as_u16(), 200);
 }
 
 /// Many wrong keys at once, each from an address of its own if the proxy is believed; else all from one, and too many.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use daemon::address::TrustedProxies;
 use daemon::keys::Keys;
 use daemon::log::LogConfig;
+use daemon::rate_limit;
 use daemon::settings::{SettingsError, Source};
 use sql_guard::Limits;
 
@@ -97,7 +98,7 @@ impl Config {
         let log = LogConfig::read(&mut source);
         let catalog_ttl = Duration::from_secs(source.number("CATALOG_TTL_S", 1..=86_400));
         let audit = read_audit(&mut source);
-        let rate_limit_per_minute = source.number("RATE_LIMIT_PER_MINUTE", 0..=1_000_000);
+        let rate_limit_per_minute = rate_limit::read(&mut source);
         let shutdown_grace = source.milliseconds("SHUTDOWN_GRACE_MS", 0..=600_000);
         let guard = Limits {
             strict_comments: source.flag("GUARD_STRICT_COMMENTS"),

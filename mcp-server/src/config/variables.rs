@@ -114,12 +114,7 @@ pub const VARIABLES: &[Variable] = &[
         "Serve even as a superuser or a role that can write",
     ),
     Variable::plain("MAX_CONCURRENT_QUERIES", "16", "1 to 1000", "Statements that run at once"),
-    Variable::plain(
-        "RATE_LIMIT_PER_MINUTE",
-        "600",
-        "0 to 1000000 (0 is no limit)",
-        "Tool calls that each key, or subject of a key, may make a minute; so many at once after a pause",
-    ),
+    daemon::rate_limit::RATE_LIMIT_PER_MINUTE,
     Variable::plain("MAX_CONNECTIONS", "1000", "1 to 100000", "Client connections at once"),
     Variable::plain(
         "MAX_MESSAGE_BYTES",

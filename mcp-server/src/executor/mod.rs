@@ -119,6 +119,11 @@ impl Executor {
         }
     }
 
+    /// The memory for results, of which answers that are no rows take their part too.
+    pub fn memory(&self) -> &ResultMemory {
+        &self.memory
+    }
+
     /// Runs a statement on `database` in its caller's turn; its columns stand in their `directory`.
     ///
     /// Cancelling `cancel`, or dropping the returned future, cancels the statement on PostgreSQL.

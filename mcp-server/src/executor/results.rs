@@ -54,6 +54,16 @@ impl ResultMemory {
         Self { small: of(small), large: of(units - small), waiters: of(waiters), wait }
     }
 
+    /// A place for an answer of `bytes` bytes.
+    ///
+    /// # Errors
+    /// [`MemoryFull`] where there is none in time.
+    pub async fn reserve(&self, bytes: usize) -> Result<Reservation, MemoryFull> {
+        let mut reservation = self.begin(bytes).await?;
+        self.cover(&mut reservation, bytes, bytes).await?;
+        Ok(reservation)
+    }
+
     /// What a result of at most `most` bytes begins with.
     pub(super) async fn begin(&self, most: usize) -> Result<Reservation, MemoryFull> {
         let small = self.part(&self.small, most.min(SMALL)).await?;

@@ -40,6 +40,7 @@ pub fn detail(error: &ToolError) -> ErrorDetail {
             say(ErrorCode::ParameterError, message).suggest_if(suggestion.clone()).0
         }
         ToolError::NotAudited(_) => busy(error, BUSY_RETRY_MS),
+        ToolError::MemoryFull(full) => memory_full(full),
         ToolError::TooOften(too_often) => {
             // Rounded up: a call that comes just too early would be refused once more.
             let retry_after_ms = too_often.retry_after.as_millis() + 1;
@@ -159,6 +160,10 @@ fn acquired(error: &AcquireError) -> ErrorDetail {
     say(ErrorCode::ConnectionError, error).suggest(cause.way_out()).with(context)
 }
 
+fn memory_full(full: &MemoryFull) -> ErrorDetail {
+    busy(full, full.retry_after.as_millis().try_into().unwrap_or(u64::MAX))
+}
+
 fn busy(message: impl ToString, retry_after_ms: u64) -> ErrorDetail {
     let context = ErrorContext { retry_after_ms: Some(retry_after_ms), ..ErrorContext::default() };
     say(ErrorCode::ServerBusy, message).suggest(format!("Try again in {retry_after_ms} ms.")).with(context)
@@ -166,9 +171,8 @@ fn busy(message: impl ToString, retry_after_ms: u64) -> ErrorDetail {
 
 fn executed(error: &ExecuteError, sql: &str, columns: &[String], is_restricted: bool) -> ErrorDetail {
     match error {
-        ExecuteError::Busy { retry_after } | ExecuteError::MemoryFull(MemoryFull { retry_after }) => {
-            busy(error, retry_after.as_millis().try_into().unwrap_or(u64::MAX))
-        }
+        ExecuteError::Busy { retry_after } => busy(error, retry_after.as_millis().try_into().unwrap_or(u64::MAX)),
+        ExecuteError::MemoryFull(full) => memory_full(full),
         ExecuteError::Acquire(error) => acquired(error),
         ExecuteError::Lost(cause) => {
             error!(error = %Chain(cause), "a statement's connection was lost");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use daemon::keys::Principal;
+use daemon::rate_limit::RateLimit;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult, ErrorCode, Implementation,
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams,
@@ -22,7 +23,6 @@ use super::{error, push, resources, wire};
 use crate::audit::{Audit, Entry};
 use crate::caller::Caller;
 use crate::executor::{Copies, Held};
-use crate::rate_limit::RateLimit;
 use crate::telemetry::metrics;
 use crate::tools::{Call, Registry, ToolContext, ToolDefinition, ToolError, ToolOutput};
 
@@ -52,7 +52,7 @@ pub struct Service {
     /// The tools there are.
     pub registry: Registry,
     /// How often they may be called.
-    pub rate_limit: RateLimit,
+    pub rate_limit: RateLimit<Caller>,
     /// Where each call is written down.
     pub audit: Audit,
     /// Calls that one connection may have in flight.
@@ -232,7 +232,9 @@ impl ServerHandler for Session {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let caller = self.caller(&context.meta)?;
         self.may_act(&caller).map_err(|error| error::fault_of(&error::detail(&error)))?;
-        resources::read(&self.service.tools, &caller, &request.uri).await.map(Into::into)
+        // Where the transport gave no place for it, it is given back with this call.
+        let held = context.extensions.get::<Held>().cloned().unwrap_or_default();
+        resources::read(&self.service.tools, &caller, &request.uri, &held).await.map(Into::into)
     }
 
     async fn on_custom_request(

@@ -10,7 +10,8 @@ use shared_protocol::names::{closest, did_you_mean, shortened};
 use super::error;
 use crate::caller::Caller;
 use crate::catalog::page;
-use crate::tools::ToolContext;
+use crate::executor::Held;
+use crate::tools::{ToolContext, ToolError};
 
 const JSON: &str = "application/json";
 
@@ -34,8 +35,13 @@ pub(super) fn templates() -> Vec<ResourceTemplate> {
     vec![template]
 }
 
-/// The resource at `uri`.
-pub(super) async fn read(context: &ToolContext, caller: &Caller, uri: &str) -> Result<ReadResourceResult, ErrorData> {
+/// The resource at `uri`; `held` keeps what it has of the memory for results.
+pub(super) async fn read(
+    context: &ToolContext,
+    caller: &Caller,
+    uri: &str,
+    held: &Held,
+) -> Result<ReadResourceResult, ErrorData> {
     let (database, cursor) = catalog_address(uri).ok_or_else(|| {
         not_found(
             uri,
@@ -47,7 +53,10 @@ pub(super) async fn read(context: &ToolContext, caller: &Caller, uri: &str) -> R
         let question = did_you_mean(&near).unwrap_or_else(|| format!("There is {}.", context.database.name()));
         return Err(not_found(uri, format!("There is no database {:?}. {question}", shortened(database))));
     }
-    let (_, visible) = context.visible(caller).await.map_err(|failure| error::fault_of(&error::detail(&failure)))?;
+    let fault = |failure: ToolError| error::fault_of(&error::detail(&failure));
+    let (_, visible) = context.visible(caller).await.map_err(fault)?;
+    let reservation = context.executor.memory().reserve(DEFAULT_PAGE_BYTES).await;
+    held.keep(reservation.map_err(|full| fault(full.into()))?);
     let bytes = DEFAULT_PAGE_BYTES - ENVELOPE_BYTES;
     let text = page(&visible, cursor, bytes).map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
     Ok(ReadResourceResult::new(vec![ResourceContents::text(text, uri).with_mime_type(JSON)]))

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use daemon::rate_limit::TooOften;
 use serde_json::{Map, Value};
 use sql_guard::{Guard, Rejection, RelationName};
 use tokio_util::sync::CancellationToken;
@@ -21,9 +22,8 @@ use crate::caller::Caller;
 use crate::catalog::{Catalogs, LoadError, Snapshot, Visible};
 use crate::config::LimitsConfig;
 use crate::databases::Database;
-use crate::executor::{Copies, ExecuteError, Executor, Reservation};
+use crate::executor::{Copies, ExecuteError, Executor, MemoryFull, Reservation};
 use crate::policy::{Policies, Rules};
-use crate::rate_limit::TooOften;
 
 /// A tool: described once, called often.
 #[async_trait]
@@ -117,6 +117,9 @@ pub enum ToolError {
     /// The caller makes too many calls.
     #[error(transparent)]
     TooOften(#[from] TooOften),
+    /// There is no room for its answer.
+    #[error(transparent)]
+    MemoryFull(#[from] MemoryFull),
     /// No such database.
     #[error("there is no database {wanted:?}")]
     UnknownDatabase {

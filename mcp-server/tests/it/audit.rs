@@ -140,6 +140,11 @@ async fn calls_are_refused_while_the_log_cannot_be_written_and_no_line_is_lost()
     assert!(error["message"].as_str().unwrap().contains("audit log"), "{error}");
     assert_eq!(server.logs().matches("the audit log can't be written").count(), 1, "{}", server.logs());
 
+    assert_eq!(
+        readiness(&server).await,
+        (503, json!({ "status": "degraded", "database": "ok", "audit_log": "failing" }))
+    );
+
     std::fs::remove_file(&link).unwrap();
     symlink(&file, &link).unwrap();
     server.process().signal("HUP").unwrap();
@@ -148,6 +153,13 @@ async fn calls_are_refused_while_the_log_cannot_be_written_and_no_line_is_lost()
         Client::open(&server).await.run(json!({ "query": "SELECT 1" })).await.1.eq(&false)
     })
     .await;
+    assert_eq!(readiness(&server).await, (200, json!({ "status": "ok", "database": "ok", "audit_log": "ok" })));
+}
+
+/// What `/ready` says.
+async fn readiness(server: &McpServer) -> (u16, Value) {
+    let answer = reqwest::get(server.http_url("/ready")).await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
 }
 
 #[tokio::test]

@@ -100,6 +100,7 @@ impl Shop {
             view("cooked_secrets", "id length", "secrets", "SELECT id, length(ssn) FROM public.secrets;"),
             view("over_secrets", "ssn id", "shown_secrets", "SELECT ssn, id FROM public.shown_secrets;"),
             view("rows_of_secrets", "s", "secrets", "SELECT s.*::secrets AS s FROM public.secrets s;"),
+            Relation { view: Some(View { functions: vec![22], ..View::default() }), ..table("public", "listen", "x") },
             view("sleeper", "x", "users", "SELECT pg_sleep((1)::double precision) AS x FROM public.users;"),
         ];
         let (events, part) = (tables[6].name.clone(), tables[7].name.clone());
@@ -127,6 +128,7 @@ impl Shop {
                 ..function(17, "names", 1, Immutable, "")
             },
             Function { returns: vec![type_name("public", "pair")], ..function(21, "paired", 1, Immutable, "") },
+            function(22, "hears", 0, Volatile, "LISTEN somebody"),
             function(19, "ping", 1, Stable, "SELECT pong($1), leak()"),
             function(20, "pong", 1, Stable, "SELECT ping($1)"),
             Function { least: 1, most: None, ..function(18, "many", 2, Immutable, "") },
