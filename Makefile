@@ -3,13 +3,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup env demo build test coverage lint deny fmt generate generated fixtures bench fuzz
+.PHONY: help setup env demo build test test-pg-matrix coverage lint deny fmt generate generated fixtures bench fuzz
 
 # Variables that scripts/setup found out (LIBCLANG_PATH …).
 environment = . scripts/environment
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z ]+:.*## / { split($$1, names, " "); printf "  make %-10s %s\n", names[1], $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / { split($$1, names, " "); printf "  make %-14s %s\n", names[1], $$2 }' Makefile
 
 setup: ## Install what building and the demo need: libclang, PostgreSQL
 	@scripts/setup
@@ -27,6 +27,10 @@ test: ## Run all tests on a throwaway PostgreSQL of their own
 	@scripts/setup --tests
 	@$(environment); cargo build --workspace --bins
 	@$(environment); cargo test --workspace --no-fail-fast
+
+test-pg-matrix: ## Run the tests that touch PostgreSQL on each of 14 to 18, or on those in VERSIONS="14 18"; Linux on x86-64
+	@scripts/setup --tests
+	@scripts/test-pg-matrix $(VERSIONS)
 
 fuzz: setup ## Mutate accepted statements for FUZZ_SECONDS (120) and let PostgreSQL judge them; FUZZ_SEED repeats a run
 	@$(environment); export FUZZ_SECONDS="$${FUZZ_SECONDS:-120}" FUZZ_SEED="$${FUZZ_SEED:-$$RANDOM}"; \
