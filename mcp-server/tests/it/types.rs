@@ -283,8 +283,10 @@ async fn text_that_is_not_utf8_is_an_error_that_names_the_column() {
         .await
         .unwrap();
     let mut database = postgres.superuser("bytes_only").await.unwrap();
+    // Before PostgreSQL 15 everybody may create in public, and no names are looked up where the role could create.
     let sql = format!(
-        "CREATE TABLE words (word text); INSERT INTO words VALUES (E'\\xff'); GRANT SELECT ON words TO {}",
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC; \
+         CREATE TABLE words (word text); INSERT INTO words VALUES (E'\\xff'); GRANT SELECT ON words TO {}",
         harness::postgres::READER
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut database).await.unwrap();
