@@ -20,6 +20,7 @@ mod messages;
 mod policy;
 mod pooler;
 mod role;
+mod rows;
 mod run_sql;
 mod runner;
 mod sessions;
