@@ -1,13 +1,16 @@
 //! The rows of the corpora, and which of our own the PostgreSQL of this test run can judge.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use harness::{ThrowawayPostgres, repository_file};
 use serde_json::Value;
+use sqlx::PgConnection;
 
 /// What the PostgreSQL of this test run has of what the rows of our own corpus may need.
 pub(crate) struct Installation {
     version: u64,
+    has_extensions: bool,
 }
 
 impl Installation {
@@ -17,13 +20,14 @@ impl Installation {
             .fetch_one(&mut superuser)
             .await
             .unwrap();
-        Self { version: version.try_into().unwrap() }
+        Self { version: version.try_into().unwrap(), has_extensions: has_extensions(&mut superuser).await }
     }
 
     /// What makes the database that the rows speak of, in this order.
     pub(crate) fn schema(&self) -> Vec<PathBuf> {
-        let files = [("schema.sql", 0), ("since-18.sql", 18)];
-        files.iter().filter(|(_, version)| *version <= self.version).map(|(file, _)| corpus_file(file)).collect()
+        let (extensions, since_18) = (self.has_extensions, self.version >= 18);
+        let files = [("schema.sql", true), ("extensions.sql", extensions), ("since-18.sql", since_18)];
+        files.iter().filter(|(_, loads)| *loads).map(|(file, _)| corpus_file(file)).collect()
     }
 
     /// The rows of a file whose objects can be there, and how many can't.
@@ -38,10 +42,26 @@ impl Installation {
         row["min_version"].as_u64().unwrap_or_default() <= self.version
     }
 
-    /// Extensions are never made.
     fn has(&self, needed: &str) -> bool {
-        needed_version(needed).is_some_and(|version| version <= self.version)
+        match needed_version(needed) {
+            Some(version) => version <= self.version,
+            None => self.has_extensions,
+        }
     }
+}
+
+/// Whether all extensions that rows need can be made: they come together in one file.
+async fn has_extensions(postgres: &mut PgConnection) -> bool {
+    let rows = [rows(&corpus_file("attacks.jsonl")), rows(&corpus_file("honest.jsonl"))].concat();
+    let needed: BTreeSet<&str> =
+        rows.iter().flat_map(needs).filter(|needed| needed_version(needed).is_none()).collect();
+    let available: Vec<String> =
+        sqlx::query_scalar("SELECT name::text FROM pg_available_extensions").fetch_all(postgres).await.unwrap();
+    let missing: Vec<&&str> = needed.iter().filter(|needed| !available.iter().any(|name| name == *needed)).collect();
+    if !missing.is_empty() {
+        println!("rows that need extensions are left out: this PostgreSQL has no {missing:?}");
+    }
+    missing.is_empty()
 }
 
 fn needs(row: &Value) -> impl Iterator<Item = &str> {
