@@ -167,6 +167,14 @@ impl SessionManager {
         for finding in found.role.findings() {
             warn!(database = %self.name, grade = finding.grade.as_str(), "role of {}: {}", self.name, finding.text);
         }
+        if !found.left_out.is_empty() {
+            let (name, schemas) = (&self.name, found.left_out.join(", "));
+            warn!(
+                database = %name,
+                schemas,
+                "role of {name}: names without a schema are not looked up in {schemas}, where it may create objects; revoke that right"
+            );
+        }
         let search_path = found.search_path.join(", ");
         info!(database = %self.name, search_path, "connected to {}", self.name);
         let setup = Arc::new(Setup {
@@ -212,6 +220,8 @@ impl SessionManager {
 struct Found {
     role: RoleReport,
     search_path: Vec<String>,
+    /// The schemas of the role's own search_path that it does without.
+    left_out: Vec<String>,
     server_encoding: String,
     works_against_pins: bool,
     watches_clients: bool,
@@ -231,8 +241,10 @@ impl Found {
         // Last, because it ends the transaction where it fails.
         let watches_clients = watch_client(connection).await?;
         sqlx::raw_sql("ROLLBACK").execute(connection).await?;
+        let (search_path, left_out) = search_path(&path, &role);
         Ok(Self {
-            search_path: search_path(&path, &role),
+            search_path,
+            left_out,
             role,
             server_encoding: profile.get("server_encoding"),
             works_against_pins: profile.get("works_against_pins"),
@@ -300,10 +312,12 @@ fn connect_options(config: &DatabaseConfig) -> PgConnectOptions {
 }
 
 /// The schemas that the role's own session looks names up in, less those in which it could create: nothing that the role
-/// made may stand in for something else. A privileged role can create everywhere, so there the list stays whole.
-fn search_path(rows: &[PgRow], role: &RoleReport) -> Vec<String> {
+/// made may stand in for something else; and those. A privileged role can create everywhere, so there the list stays whole.
+fn search_path(rows: &[PgRow], role: &RoleReport) -> (Vec<String>, Vec<String>) {
     let keeps = |row: &&PgRow| role.is_refused() || !row.get::<bool, _>("may_create");
-    rows.iter().filter(keeps).map(|row| row.get("name")).collect()
+    let (kept, left_out): (Vec<&PgRow>, Vec<&PgRow>) = rows.iter().partition(keeps);
+    let names = |rows: Vec<&PgRow>| rows.into_iter().map(|row| row.get("name")).collect();
+    (names(kept), names(left_out))
 }
 
 /// `name` as a quoted identifier.

@@ -1,5 +1,6 @@
 //! A role that could do more than read is refused at the start.
 
+use harness::postgres::READER;
 use harness::{McpServer, SHOP, ServerOptions, ThrowawayPostgres, Until, shared_postgres};
 use mcp_server::databases::{Grade, RoleReport};
 use serde_json::{Value, json};
@@ -165,6 +166,18 @@ async fn what_is_only_worth_knowing_is_warned_of() {
     }
     let plain = report(postgres, &database, "w_plainest", "DROP FUNCTION theirs").await;
     assert_eq!(plain.findings().len(), 1, "only functions of PUBLIC: {plain:?}");
+}
+
+#[tokio::test]
+async fn schemas_in_which_names_are_not_looked_up_are_told() {
+    let postgres = shared_postgres().await;
+    let database = database_of(postgres, "CREATE TABLE notes (id int);").await;
+    let own = format!("CREATE SCHEMA {READER}; GRANT CREATE, USAGE ON SCHEMA {READER} TO {READER}");
+    sqlx::raw_sql(AssertSqlSafe(own)).execute(&mut postgres.superuser(&database).await.unwrap()).await.unwrap();
+    let server = McpServer::start(ServerOptions::new(postgres.reader_url(&database))).await.unwrap();
+    let told = format!("names without a schema are not looked up in {READER}, where it may create objects");
+    assert!(server.logs().contains(&told), "{}", server.logs());
+    assert_eq!(Client::open(&server).await.rows("SELECT * FROM notes", json!([])).await.row_count, 0);
 }
 
 /// Starts while the database is away: a server that serves already stays up.
