@@ -10,6 +10,7 @@ use crate::columns::{Column, Columns, Restriction};
 use crate::functions;
 use crate::policy::Policy;
 use crate::statement::definition;
+use crate::types::{HARMLESS_VIEWS, is_system_schema};
 use crate::words::Words;
 
 /// A database as one caller sees it. Verdicts are cached by it, so it is made once for a catalog and a policy and then shared.
@@ -45,8 +46,6 @@ pub(crate) struct Seen {
     pub(crate) columns: Columns,
     /// Its columns to views, which read with their owners' rights what the role may not.
     pub(crate) to_views: Columns,
-    /// Whether a rule, and not only the name of a column, restricts any of them.
-    is_ruled: bool,
     /// Whether the role may read any of them.
     is_readable: bool,
     /// Whether reading it may run code of the database's own.
@@ -171,10 +170,11 @@ impl Access {
         {
             return None;
         }
-        let kin: Vec<&Relation> = ancestors.into_iter().chain(descendants).collect();
+        // Of several parents of a child, each one's rows are the others' too.
+        let others = descendants.iter().flat_map(|kin| self.kin(kin, |relation| &relation.parents));
+        let mut kin: Vec<&Relation> = ancestors.into_iter().chain(others).chain(descendants.iter().copied()).collect();
+        kin.retain(|kin| kin.name != relation.name);
         let mut runs_code = relation.runs_code || kin.iter().any(|relation| relation.runs_code);
-        let mut is_ruled =
-            kin.iter().map(|kin| &kin.name).chain([&relation.name]).any(|name| self.policy.has_column_rule(name));
         let mut columns = self.own_columns(relation, &kin);
         // Code of the user's may run even where a value is only put out, or sorted.
         runs_code |= relation.columns.iter().any(|column| self.type_leaves_traces(&column.type_name));
@@ -187,11 +187,10 @@ impl Access {
             let read: Vec<Sight> = view.reads.iter().filter_map(|name| self.look_through_view(name)).collect();
             for seen in read.iter().filter_map(Sight::seen) {
                 runs_code |= seen.runs_code;
-                is_ruled |= seen.is_ruled;
             }
             // The policy that names the view answers for what the view shows.
             if !self.policy.names_table(&relation.name) {
-                if self.code_shows_restricted(relation, &functions, &words) {
+                if self.code_shows_restricted(relation, view, &functions, &words) {
                     return None;
                 }
                 self.inherit(&mut columns, view, &read)?;
@@ -204,30 +203,27 @@ impl Access {
             }
         }
         let is_readable = relation.is_readable;
-        Some(Seen { columns: Columns::all(columns).ok()?, to_views, is_ruled, is_readable, runs_code })
+        Some(Seen { columns: Columns::all(columns).ok()?, to_views, is_readable, runs_code })
     }
 
-    /// Whether what a view calls shows what the caller may not see.
-    fn code_shows_restricted(&self, relation: &Relation, functions: &[&Function], words: &Words) -> bool {
+    /// Whether what a view reads of the system or calls shows what the caller may not see.
+    fn code_shows_restricted(&self, relation: &Relation, view: &View, functions: &[&Function], words: &Words) -> bool {
         let reaches_far = |function: &&Function| {
             let extension = function.extension.as_deref();
             extension.and_then(|extension| functions::of_extension(extension, &function.name)) == Some(false)
         };
         let reaches_far = functions.iter().any(reaches_far);
+        let of_system =
+            |name: &RelationName| is_system_schema(&name.schema) && !HARMLESS_VIEWS.contains(&name.name.as_str());
+        let has_rules = self.policy.has_rules();
         // An extension's own view of what others do is no decision of the database's owner.
         relation.is_extensions && reaches_far
+            // Statistics hold values, and catalogs hold names.
+            || view.reads.iter().any(|name| of_system(name) && (has_rules || name.name.contains("stat")))
             || functions.iter().any(|function| self.function_shows_restricted(function, &relation.name))
-            // A function that runs a text may find it in the view.
-            || (reaches_far || self.calls_denied(words)) && self.speaks_of_restricted(words, Some(&relation.name))
-    }
-
-    /// Whether a body that speaks of a relation may show what the caller may not see of it.
-    pub(crate) fn shows_restricted(&self, body: &Words, relation: &RelationName) -> bool {
-        let Some(Sight::Seen(seen)) = self.look_at(relation) else { return true };
-        let columns = seen.to_views.known().iter();
-        let mut restricted = columns.filter(|column| column.restriction >= Restriction::Masked).peekable();
-        let shows = |column: &Column| column.name.as_deref().is_some_and(|name| body.mention(name));
-        restricted.peek().is_some() && (seen.is_ruled || body.has_star() || restricted.any(shows))
+            // What runs a text may find it in the view, or put it together there.
+            || (reaches_far || self.runs_text(words))
+                && (has_rules || self.speaks_of_restricted(words, Some(&relation.name)))
     }
 
     /// A relation's columns under the rules about columns: its own, and those of its kin.

@@ -109,6 +109,10 @@ pub struct Function {
     pub extension: Option<String>,
     /// The words of its body, where it is written in a language that shows them.
     pub body: Option<Arc<Words>>,
+    /// Its body, where that is SQL.
+    pub sql: Option<Arc<str>>,
+    /// Whether its body is in a language whose words say too little of what it does.
+    pub is_opaque: bool,
     /// Whether it runs under settings of its own, such as another search_path.
     pub has_settings: bool,
     /// The functions that an aggregate works with.
@@ -166,7 +170,7 @@ pub struct Hook {
     pub is_anywhere: bool,
 }
 
-/// A type of the database's own, without its array type.
+/// A type of the database's own. Its array type is one too.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserType {
     /// What a conversion to or from it may run: its own input and support functions, those of casts, those that a domain's
@@ -174,8 +178,10 @@ pub struct UserType {
     pub functions: Vec<FunctionRef>,
     /// The words of a domain's CHECK.
     pub checks: Option<Arc<Words>>,
-    /// The types that it is made of: a domain's base, a composite's fields, a range's element.
+    /// The types that it is made of: a domain's base, a composite's fields, a range's or an array's element.
     pub parts: Vec<TypeName>,
+    /// Whether it is an array type.
+    pub is_array: bool,
     /// Whether it is a domain.
     pub is_domain: bool,
     /// The relation of which it is the row type.

@@ -22,6 +22,9 @@ static TABLE: LazyLock<HashMap<&'static str, Vec<Overloads>>> = LazyLock::new(||
 /// The class of functions that tell an argument's type as a regtype. They may stand where nothing is turned into a regtype for it.
 const NAMES_TYPE: &str = "names-type";
 
+/// The class of functions that run a text as SQL.
+const SQL_EXECUTOR: &str = "sql-executor";
+
 /// The class of functions that convert a type to and from text and bytes.
 const TYPE_IO: &str = "type-io";
 
@@ -107,6 +110,11 @@ pub(crate) fn standing(name: &str) -> Standing {
         Some(Decision::Metadata) => Standing::Metadata,
         _ => Standing::Allowed,
     }
+}
+
+/// Whether a built-in runs a text that it is given as SQL, or reads tables by names that it is given.
+pub(crate) fn runs_text(name: &str) -> bool {
+    TABLE.get(name).is_some_and(|overloads| overloads.iter().any(|one| one.class == SQL_EXECUTOR))
 }
 
 /// What is known of the columns of a call in FROM.

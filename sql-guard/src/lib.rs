@@ -137,6 +137,7 @@ pub struct CheckedQuery {
     placeholders: usize,
     relations: Arc<[RelationName]>,
     masked: Arc<[usize]>,
+    fixed: Arc<[usize]>,
     outputs: Outputs,
     runs_user_code: bool,
 }
@@ -169,6 +170,11 @@ impl CheckedQuery {
     /// The places of the output columns, from 0, whose values the caller may not see: `***` stands there for whatever isn't NULL.
     pub fn masked(&self) -> &[usize] {
         &self.masked
+    }
+
+    /// The places of the output columns, from 0, whose values may not be converted: to JSON, for example.
+    pub fn fixed(&self) -> &[usize] {
+        &self.fixed
     }
 
     /// How many columns the result has, where that is known.
@@ -211,13 +217,16 @@ fn check(text: &str, access: &Access, limits: &Limits, abandoned: &Abandoned) ->
     let mut walk = Walk::new(text, Mode::Final, Some(access), limits, abandoned);
     let output = walk.statement(&parsed.statement)?;
     let placeholders = walk.placeholders.count(text)?;
-    let columns = output.known().iter().enumerate();
-    let masked = columns.filter(|(_, column)| column.restriction == Restriction::Masked).map(|(at, _)| at);
+    let places = |restriction: Restriction| {
+        let columns = output.known().iter().enumerate();
+        columns.filter(move |(_, column)| column.restriction == restriction).map(|(at, _)| at).collect()
+    };
     Ok(CheckedQuery {
         text: text[..parsed.end].into(),
         placeholders,
         relations: walk.relations.iter().cloned().collect(),
-        masked: masked.collect(),
+        masked: places(Restriction::Masked),
+        fixed: places(Restriction::Fixed),
         outputs: Outputs {
             names: output.placed().iter().map(|column| column.name.clone()).collect(),
             is_open: output.is_open(),

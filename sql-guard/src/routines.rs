@@ -6,7 +6,8 @@ use crate::access::{Access, Sight, lock};
 use crate::catalog::{Function, FunctionRef, Hook, ObjectId, Operator, RelationName, TypeName, UserType, Volatility};
 use crate::columns::Restriction;
 use crate::functions::{self, Standing};
-use crate::types::{self, PG_CATALOG};
+use crate::statement::definition;
+use crate::types::{self, HARMLESS_VIEWS, INFORMATION_SCHEMA, PG_CATALOG};
 use crate::words::{Words, is_plain};
 
 /// PostgreSQL's types that hold text or bytes.
@@ -43,22 +44,17 @@ struct Reached<'a> {
     question: Question,
     /// The relation for which it is asked: that it is spoken of says nothing, since it is just being looked at.
     but: Option<&'a RelationName>,
-    functions: HashSet<ObjectId>,
+    /// Whether names are looked up under another search_path than the session's, because a function on the way has settings of its
+    /// own.
+    is_anywhere: bool,
+    functions: HashSet<(ObjectId, bool)>,
     types: HashSet<TypeName>,
     depth: usize,
 }
 
-/// Where a body looks its names up.
-#[derive(Debug, Clone, Copy)]
-struct Home<'a> {
-    schema: &'a str,
-    /// Whether that may be anywhere.
-    is_anywhere: bool,
-}
-
 impl<'a> Reached<'a> {
     fn new(question: Question, but: Option<&'a RelationName>) -> Self {
-        Self { question, but, functions: HashSet::new(), types: HashSet::new(), depth: 0 }
+        Self { question, but, is_anywhere: false, functions: HashSet::new(), types: HashSet::new(), depth: 0 }
     }
 
     /// Looks one step further, unless that is too far.
@@ -94,10 +90,14 @@ impl Access {
     }
 
     fn reached(&self, function: &Function, road: Road, reached: &mut Reached<'_>) -> Option<String> {
-        match reached.functions.insert(function.id) {
+        let around = reached.is_anywhere;
+        reached.is_anywhere |= function.has_settings;
+        let why = match reached.functions.insert((function.id, reached.is_anywhere)) {
             true => reached.further(|reached| self.judge(function, road, reached)),
             false => None,
-        }
+        };
+        reached.is_anywhere = around;
+        why
     }
 
     fn judge(&self, function: &Function, road: Road, reached: &mut Reached<'_>) -> Option<String> {
@@ -125,9 +125,32 @@ impl Access {
         if runs && function.is_security_definer {
             return Some("runs with its owner's rights (SECURITY DEFINER)".to_string());
         }
-        let home = Home { schema: &function.schema, is_anywhere: function.has_settings };
-        let uses = function.uses.iter().find_map(|used| self.reference_denied(used, reached));
-        uses.or_else(|| function.body.as_deref().and_then(|body| self.body_denied(body, home, reached)))
+        if function.is_opaque && (runs || self.policy.has_rules()) {
+            return Some("is written in a language that can't be looked through".to_string());
+        }
+        if let Some(why) = function.uses.iter().find_map(|used| self.reference_denied(used, reached)) {
+            return Some(why);
+        }
+        let body = function.body.as_deref()?;
+        self.body_denied(body, &function.schema, reached).or_else(|| self.reading_denied(function, body, reached))
+    }
+
+    /// Why a function may not read what its body names, if it may not. A body that is SQL is looked at as a view's definition is;
+    /// any other may do anything with the tables that it names.
+    fn reading_denied(&self, function: &Function, body: &Words, reached: &Reached<'_>) -> Option<String> {
+        // Statistics hold values, and catalogs hold names.
+        let counts =
+            |word: &&str| reached.question == Question::Runs || self.policy.has_rules() || word.contains("stat");
+        if let Some(name) = body.all().filter(counts).find(|word| is_of_system(word)) {
+            return Some(format!("reads the system catalog {name}"));
+        }
+        let is_clean = || {
+            let sql = function.sql.as_deref().filter(|_| !reached.is_anywhere);
+            let outputs = sql.and_then(|sql| definition::outputs(sql, self));
+            outputs.is_some_and(|outputs| outputs.worst() < Restriction::Masked)
+        };
+        let reads = self.speaks_of_restricted(body, reached.but) && !is_clean();
+        reads.then(|| "reads what you may not read".to_string())
     }
 
     /// Why nothing may be given to a function, or taken from it. A polymorphic argument takes the type of what is given.
@@ -158,8 +181,8 @@ impl Access {
         }
     }
 
-    /// Why a body may not run, as far as its words show.
-    fn body_denied(&self, body: &Words, home: Home<'_>, reached: &mut Reached<'_>) -> Option<String> {
+    /// Why a body in a schema may not run, as far as its words show.
+    fn body_denied(&self, body: &Words, home: &str, reached: &mut Reached<'_>) -> Option<String> {
         let runs = reached.question == Question::Runs;
         if body.has_escapes() {
             return Some("spells names with escapes (U&)".to_string());
@@ -171,11 +194,9 @@ impl Access {
             return Some(format!("calls {call}()"));
         }
         let path = self.catalog.search_path();
+        let is_anywhere = reached.is_anywhere;
         let is_meant = |schema: &str| {
-            home.is_anywhere
-                || schema == home.schema
-                || path.iter().any(|known| known == schema)
-                || body.mention(schema)
+            is_anywhere || schema == home || path.iter().any(|known| known == schema) || body.mention(schema)
         };
         // A name that is more than one word may be called too.
         let odd = self.odd_functions().iter().map(String::as_str).filter(|name| body.mention(name));
@@ -191,16 +212,19 @@ impl Access {
                 return Some(format!("computes with {}, which {why}", operator.name));
             }
         }
-        let types = self
-            .catalog
-            .user_types()
-            .filter(|(name, known)| known.row_of.is_none() && body.mention(&name.name) && is_meant(&name.schema));
-        for (name, _) in types {
-            if let Some(why) = self.converted(&name, reached) {
+        let types = self.catalog.user_types().filter(|(name, _)| body.mention(&name.name) && is_meant(&name.schema));
+        for (name, known) in types {
+            // Of a table only its columns' types count here: whether it may be read is asked by itself.
+            let of_columns = || known.parts.iter().filter(|part| &*part.schema != PG_CATALOG);
+            let why = match known.row_of {
+                Some(_) => of_columns().find_map(|part| self.converted(part, reached)),
+                None => self.converted(&name, reached),
+            };
+            if let Some(why) = why {
                 return Some(format!("uses the type {name}, which {why}"));
             }
         }
-        self.speaks_of_restricted(body, reached.but).then(|| "reads what you may not read".to_string())
+        None
     }
 
     /// The names of functions that are more than one plain word.
@@ -209,12 +233,20 @@ impl Access {
         self.odd_functions.get_or_init(odd)
     }
 
-    /// Whether a text names a relation that is hidden, or one of which it may show hidden or masked columns; `but` is the one that
-    /// is just being looked at.
+    /// Whether a text names a relation that is hidden, or one that has hidden or masked columns; `but` is the one that is just being
+    /// looked at.
     pub(crate) fn speaks_of_restricted(&self, body: &Words, but: Option<&RelationName>) -> bool {
         let named = self.catalog.relations().map(|relation| &relation.name);
         let mut named = named.filter(|name| but != Some(*name) && body.mention(&name.name));
-        named.any(|name| self.shows_restricted(body, name))
+        named.any(|name| match self.look_at(name) {
+            Some(Sight::Seen(seen)) => seen.to_views.worst() >= Restriction::Masked,
+            _ => true,
+        })
+    }
+
+    /// Whether a text runs another text as SQL, which may be put together.
+    pub(crate) fn runs_text(&self, text: &Words) -> bool {
+        text.called().any(functions::runs_text)
     }
 
     /// Whether a text calls a built-in that no statement may call.
@@ -271,25 +303,19 @@ impl Access {
                 self.catalog.casts_to(&name.name).iter().find_map(|cast| self.reference_denied(cast, reached))
             });
         }
-        match self.catalog.user_type(&name.schema, &name.name) {
-            Some(known) => reached.further(|reached| self.user_type_denied(known, &name.schema, reached)),
-            None => {
-                let element = element(name)?;
-                reached.further(|reached| self.converted(&element, reached))
-            }
-        }
+        let known = self.catalog.user_type(&name.schema, &name.name)?;
+        reached.further(|reached| self.user_type_denied(known, &name.schema, reached))
     }
 
     fn user_type_denied(&self, known: &UserType, schema: &str, reached: &mut Reached<'_>) -> Option<String> {
         if self.restriction_of_rows(known, &mut HashSet::new()) >= Restriction::Masked {
             return Some("holds rows of a table with columns that you may not read".to_string());
         }
-        let home = Home { schema, is_anywhere: false };
         known
             .functions
             .iter()
             .find_map(|function| self.reference_denied(function, reached))
-            .or_else(|| known.checks.as_deref().and_then(|checks| self.body_denied(checks, home, reached)))
+            .or_else(|| known.checks.as_deref().and_then(|checks| self.body_denied(checks, schema, reached)))
             .or_else(|| known.parts.iter().find_map(|part| self.converted(part, reached)))
     }
 
@@ -303,10 +329,8 @@ impl Access {
         if &*name.schema == PG_CATALOG || !seen.insert(name.clone()) {
             return Restriction::Free;
         }
-        match self.catalog.user_type(&name.schema, &name.name) {
-            Some(known) => self.restriction_of_rows(known, seen),
-            None => element(name).map_or(Restriction::Free, |element| self.rows_of(&element, seen)),
-        }
+        let known = self.catalog.user_type(&name.schema, &name.name);
+        known.map_or(Restriction::Free, |known| self.restriction_of_rows(known, seen))
     }
 
     fn restriction_of_rows(&self, known: &UserType, seen: &mut HashSet<TypeName>) -> Restriction {
@@ -330,13 +354,10 @@ impl Access {
         if &*name.schema == PG_CATALOG {
             return self.catalog.casts_to(&name.name).iter().any(|function| self.leaves_traces(function));
         }
-        match self.catalog.user_type(&name.schema, &name.name) {
-            Some(known) => {
-                known.functions.iter().any(|function| self.leaves_traces(function))
-                    || known.parts.iter().any(|part| self.leaves_traces_within(part, seen))
-            }
-            None => element(name).is_some_and(|element| self.leaves_traces_within(&element, seen)),
-        }
+        self.catalog.user_type(&name.schema, &name.name).is_some_and(|known| {
+            known.functions.iter().any(|function| self.leaves_traces(function))
+                || known.parts.iter().any(|part| self.leaves_traces_within(part, seen))
+        })
     }
 
     /// Whether a function behind a cast, an operator or a type may leave something behind.
@@ -371,7 +392,18 @@ impl Access {
             let why = self.reference_denied(&hook.function, &mut Reached::new(Question::Runs, None))?;
             Some(format!("{} {why}", hook.of))
         };
-        self.catalog.hooks().iter().filter(|hook| which(hook)).filter_map(why).collect()
+        let hooks = self.catalog.hooks().iter().filter(|hook| which(hook)).filter_map(why);
+        hooks.chain(self.shadows_denied()).collect()
+    }
+
+    /// Operators that stand before PostgreSQL's own, so that even the driver's queries would mean them.
+    fn shadows_denied(&self) -> impl Iterator<Item = String> {
+        let path = self.catalog.search_path();
+        let before = path.iter().position(|schema| schema == PG_CATALOG).map_or(&[][..], |at| &path[..at]);
+        self.catalog.all_operators().filter(|operator| before.contains(&operator.schema)).filter_map(|operator| {
+            let why = self.operator_denied(operator)?;
+            Some(format!("the operator {}.{}, which stands before pg_catalog's, {why}", operator.schema, operator.name))
+        })
     }
 
     /// Whether every function of that name in a schema may be called.
@@ -392,8 +424,12 @@ impl Access {
     }
 }
 
-/// The type of an array's elements, by the array's name.
-fn element(name: &TypeName) -> Option<TypeName> {
-    let element = name.name.strip_prefix('_')?;
-    Some(TypeName { schema: name.schema.clone(), name: element.into() })
+/// Whether a word is the name of a system catalog or view that statements may not read.
+fn is_of_system(word: &str) -> bool {
+    let is_name = word.starts_with("pg_") && !matches!(word, PG_CATALOG | "pg_temp");
+    word == INFORMATION_SCHEMA
+        || is_name
+            && functions::standing(word) == Standing::Unknown
+            && types::refusal(word).is_some()
+            && !HARMLESS_VIEWS.contains(&word)
 }

@@ -14,7 +14,6 @@ pub struct Words {
     operators: HashSet<String>,
     /// What stands between double quotes and has no word in it.
     wordless: HashSet<String>,
-    has_star: bool,
     has_escapes: bool,
 }
 
@@ -22,12 +21,12 @@ impl Words {
     /// The words of `text`, and which of them may be calls: those before a parenthesis or after a dot; where there are comments,
     /// which may stand between, all of them.
     pub fn of(text: &str) -> Self {
-        let is_word = |one: char| one.is_alphanumeric() || one == '_' || one == '$';
+        // Whatever isn't ASCII may stand in a name.
+        let is_word = |one: char| one.is_ascii_alphanumeric() || one == '_' || one == '$' || !one.is_ascii();
         let is_between = |one: char| one == '"' || one.is_whitespace();
         let has_comments = text.contains("--") || text.contains("/*");
         let operators = text.split(|one: char| !is_operator(one)).filter(|run| !run.is_empty());
         let mut words = Self {
-            has_star: text.replace("(*)", "").contains('*'),
             has_escapes: text.to_lowercase().contains("u&\""),
             operators: operators.map(str::to_owned).collect(),
             wordless: text.split('"').filter(|part| !part.contains(is_word)).map(str::to_owned).collect(),
@@ -37,16 +36,26 @@ impl Words {
         while let Some(start) = rest.find(is_word) {
             let (before, tail) = (&text[..text.len() - rest.len() + start], &rest[start..]);
             let end = tail.find(|one| !is_word(one)).unwrap_or(tail.len());
-            let word = tail[..end].to_lowercase();
+            let word = cut(&tail[..end]).to_lowercase();
             rest = &tail[end..];
-            let word = cut(word);
             let is_before_parenthesis = rest.trim_start_matches(is_between).starts_with('(');
             if has_comments || is_before_parenthesis || before.trim_end_matches(is_between).ends_with('.') {
                 words.called.insert(word.clone());
             }
             words.all.insert(word);
         }
+        // A long name in quotes is cut as a whole, so that its last word may be another.
+        for name in text.split('"').filter(|name| text.contains('"') && name.len() > NAME_BYTES) {
+            let cut = Self::of(cut(name));
+            words.called.extend(cut.all.iter().cloned());
+            words.all.extend(cut.all);
+        }
         words
+    }
+
+    /// The words.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
+        self.all.iter().map(String::as_str)
     }
 
     /// The words that may be names of functions that it calls.
@@ -57,11 +66,6 @@ impl Words {
     /// Whether an operator may stand in the text, by itself or in a run of such characters.
     pub(crate) fn compute_with(&self, operator: &str) -> bool {
         self.operators.iter().any(|run| run.contains(operator))
-    }
-
-    /// Whether a `*` stands in the text that isn't the one of `count(*)`.
-    pub(crate) fn has_star(&self) -> bool {
-        self.has_star
     }
 
     /// Whether a name is spelled with escapes, so that its letters are not in the text.
@@ -93,11 +97,8 @@ fn is_operator(one: char) -> bool {
     "+-*/<>=~!@#%^&|`?".contains(one)
 }
 
-fn cut(mut word: String) -> String {
-    if word.len() > NAME_BYTES {
-        word.truncate(word.floor_char_boundary(NAME_BYTES));
-    }
-    word
+fn cut(name: &str) -> &str {
+    &name[..name.floor_char_boundary(NAME_BYTES)]
 }
 
 #[cfg(test)]
@@ -127,6 +128,16 @@ mod tests {
         assert_eq!(called("SELECT \"c\" . \"attribute\""), ["attribute"]);
         assert_eq!(called("SELECT f/* */(1)"), ["1", "f", "select"]);
         assert_eq!(called(&format!("SELECT {}(1)", "f".repeat(70))), ["f".repeat(63)]);
+        assert_eq!(called("SELECT 💣()"), ["💣"]);
+    }
+
+    #[test]
+    fn names_are_cut_as_postgresql_cuts_them() {
+        let long = "zulu ".repeat(12) + "yankee";
+        assert!(Words::of(&format!("SELECT 1 FROM \"{long}\"")).mention(&long[..63]));
+        // A capital beyond ASCII may be longer than its small letter.
+        let kelvin = "\u{212A}".repeat(30);
+        assert!(Words::of(&format!("SELECT 1 FROM {kelvin}")).mention(&kelvin[..63]));
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub enum WrappedColumn {
     Plain,
     /// As JSON text, for a type that has no decoder.
     ToJson,
+    /// As the type's own text, where a conversion to JSON could run what may not run.
+    Text,
 }
 
 /// `SELECT … FROM (⏎text⏎) AS q(c1, …)`, one expression a column, in order. The line breaks close a trailing `--` comment.
@@ -23,6 +25,7 @@ pub(crate) fn wrap(text: &str, columns: &[WrappedColumn]) -> Option<String> {
         names.push(format!("c{number}"));
         outputs.push(match column {
             WrappedColumn::Plain => format!("c{number}"),
+            WrappedColumn::Text => format!("c{number}::pg_catalog.text"),
             WrappedColumn::ToJson => format!("pg_catalog.to_json(c{number})"),
         });
     }
@@ -38,8 +41,9 @@ mod tests {
         let check = |text: &str, columns: &[WrappedColumn], expected: Option<&str>| {
             assert_eq!(wrap(text, columns).as_deref(), expected);
         };
-        use WrappedColumn::{Plain, ToJson};
+        use WrappedColumn::{Plain, Text, ToJson};
         check("SELECT 1 -- one", &[Plain], Some("SELECT c1 FROM (\nSELECT 1 -- one\n) AS q(c1)"));
+        check("TABLE t", &[Text], Some("SELECT c1::pg_catalog.text FROM (\nTABLE t\n) AS q(c1)"));
         check("TABLE t", &[Plain, ToJson], Some("SELECT c1, pg_catalog.to_json(c2) FROM (\nTABLE t\n) AS q(c1, c2)"));
         check("SELECT FROM t", &[], None);
         check("SELECT *", &[Plain; 1665], None);

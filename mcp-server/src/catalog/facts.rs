@@ -108,7 +108,12 @@ impl Facts {
             facts.operators.entry(operator.name.clone()).or_default().push(operator);
         }
         for row in rows.types.iter().filter(|row| row.get("is_users_own")) {
-            facts.types.entry(row.get("schema")).or_default().insert(row.get("name"), names.user_type(row));
+            let types = facts.types.entry(row.get("schema")).or_default();
+            types.insert(row.get("name"), names.user_type(row));
+            if let Some(array) = row.get::<Option<String>, _>("array_name") {
+                let parts = vec![names.type_of(row.get("oid"))];
+                types.insert(array, UserType { parts, is_array: true, ..UserType::default() });
+            }
         }
         for row in &rows.casts {
             let (source, target) = (names.type_of(row.get("source")), names.type_of(row.get("target")));
@@ -154,6 +159,15 @@ impl Facts {
         let (name, at) = self.places.get(&id)?;
         self.functions.get(name)?.get(*at)
     }
+}
+
+/// The statement of a function's SQL body, which may be written as `RETURN` or as a block.
+fn sql_of(body: &str) -> String {
+    if let Some(expression) = body.strip_prefix("RETURN ") {
+        return format!("SELECT {expression}");
+    }
+    let block = body.strip_prefix("BEGIN ATOMIC").and_then(|body| body.trim_end().strip_suffix("END"));
+    block.unwrap_or(body).to_owned()
 }
 
 /// Names by numbers.
@@ -212,6 +226,8 @@ impl Names {
             },
             is_security_definer: row.get("is_security_definer"),
             is_procedure: row.get("is_procedure"),
+            sql: row.get::<Option<String>, _>("sql").map(|sql| sql_of(&sql).into()),
+            is_opaque: row.get("is_opaque"),
             has_settings: row.get("has_settings"),
             extension: row.get("extension"),
             body: (!body.is_empty()).then(|| Arc::new(Words::of(body))),
@@ -225,6 +241,7 @@ impl Names {
             functions: row.get::<Vec<Oid>, _>("functions").into_iter().map(|oid| self.reference(oid)).collect(),
             checks: checks.map(|checks| Arc::new(Words::of(&checks))),
             parts: row.get::<Vec<Oid>, _>("parts").into_iter().map(|oid| self.type_of(oid)).collect(),
+            is_array: false,
             is_domain: row.get("is_domain"),
             row_of: row.get::<Option<Oid>, _>("row_of").and_then(|oid| self.relations.get(&oid).cloned()),
         }

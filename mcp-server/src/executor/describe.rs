@@ -50,8 +50,9 @@ pub(super) async fn columns(
     let arguments = if nulls.is_empty() { nulls } else { format!("({nulls})") };
     let row =
         sqlx::raw_sql(AssertSqlSafe(format!("EXECUTE pgmcp_described {arguments}"))).fetch_one(&mut *connection).await;
+    let row = row.map_err(ExecuteError::from_sqlx)?;
     sqlx::raw_sql("DEALLOCATE pgmcp_described").execute(connection).await.map_err(ExecuteError::from_sqlx)?;
-    Ok(described(&row.map_err(ExecuteError::from_sqlx)?))
+    Ok(described(&row))
 }
 
 fn described(row: &PgRow) -> Vec<Described> {

@@ -155,7 +155,12 @@ impl Job {
                 } else {
                     describe::forget(session.connection(), text).await?;
                 }
-                let described = describe::columns(session.connection(), text, self.query.placeholders()).await?;
+                let described = describe::columns(session.connection(), text, self.query.placeholders()).await;
+                if described.is_err() {
+                    // What it prepared may still be there, under a name that the next would want.
+                    session.mark_broken();
+                }
+                let described = described?;
                 self.must_be_as_judged(described.iter().map(|column| column.name.as_str()))?;
                 let found: Vec<Option<Decoder>> =
                     described.iter().map(|column| column.oid.and_then(Decoder::of_oid)).collect();
@@ -173,9 +178,13 @@ impl Job {
         found: &[Option<Decoder>],
         columns: Vec<ResultColumn>,
     ) -> Result<Prepared, ExecuteError> {
-        let read =
-            |decoder: &Option<Decoder>| if decoder.is_some() { WrappedColumn::Plain } else { WrappedColumn::ToJson };
-        let Some(wrapped) = self.query.wrapped(&found.iter().map(read).collect::<Vec<_>>()) else {
+        let read = |(at, decoder): (usize, &Option<Decoder>)| match decoder {
+            Some(_) => WrappedColumn::Plain,
+            None if self.query.fixed().contains(&at) => WrappedColumn::Text,
+            None => WrappedColumn::ToJson,
+        };
+        let read: Vec<WrappedColumn> = found.iter().enumerate().map(read).collect();
+        let Some(wrapped) = self.query.wrapped(&read) else {
             let column = &columns[found.iter().position(Option::is_none).unwrap_or_default()];
             return Err(ExecuteError::Unreadable { column: column.name.clone(), type_name: column.r#type.clone() });
         };
@@ -186,7 +195,10 @@ impl Job {
             true => ExecuteError::UnknownParameterType,
             false => without_lead(ExecuteError::from_sqlx(error), lead),
         })?;
-        let decoders = found.iter().map(|decoder| decoder.unwrap_or(Decoder::Json)).collect();
+        let decoder = |(found, read): (&Option<Decoder>, &WrappedColumn)| {
+            found.unwrap_or(if *read == WrappedColumn::Text { Decoder::Text } else { Decoder::Json })
+        };
+        let decoders = found.iter().zip(&read).map(decoder).collect();
         Ok(Prepared { arguments: self.arguments(&statement)?, sql, lead, columns, decoders })
     }
 

@@ -28,6 +28,12 @@ const ECHO_CHARS: usize = 400;
 /// Most characters of a call's arguments that are sent back, all together.
 const ECHO_TOTAL_CHARS: usize = 4000;
 
+/// PostgreSQL's code for a column that isn't there.
+const UNDEFINED_COLUMN: &str = "42703";
+
+/// How many columns a message lists.
+const MAX_LISTED: usize = 30;
+
 /// The structured content of a failed call.
 pub fn failure(tool: &str, arguments: Map<String, Value>, error: &ToolError) -> ToolFailure {
     ToolFailure { error: detail(error), tool_name: tool.to_owned(), input_received: cut(arguments) }
@@ -192,6 +198,9 @@ fn executed(error: &ExecuteError, sql: &str, columns: &[String], is_restricted: 
         ExecuteError::UnknownParameterType => {
             say(ErrorCode::ParameterError, error).suggest("Write $1::text::its_type and send the value as a string.").0
         }
+        ExecuteError::Database(fault) if is_restricted && fault.sqlstate == UNDEFINED_COLUMN => {
+            unknown_column(fault, sql, columns)
+        }
         ExecuteError::Database(fault) if is_restricted => database_fault(&fault.without_values(sql), sql, columns),
         ExecuteError::Database(fault) => database_fault(fault, sql, columns),
         ExecuteError::TimedOut { .. } => {
@@ -235,7 +244,7 @@ fn internal(cause: &anyhow::Error) -> ErrorDetail {
 fn database_fault(fault: &DatabaseFault, sql: &str, columns: &[String]) -> ErrorDetail {
     let code = match fault.sqlstate.as_str() {
         "42P01" => ErrorCode::TableNotFound,
-        "42703" => ErrorCode::ColumnNotFound,
+        UNDEFINED_COLUMN => ErrorCode::ColumnNotFound,
         "42883" => ErrorCode::FunctionNotFound,
         "3F000" => ErrorCode::SchemaNotFound,
         "42501" => ErrorCode::PermissionDenied,
@@ -274,6 +283,24 @@ fn database_fault(fault: &DatabaseFault, sql: &str, columns: &[String]) -> Error
         ..ErrorContext::default()
     };
     say(code, &fault.message).suggest_if(suggestion).with(context)
+}
+
+/// A column that PostgreSQL doesn't know, told as the guard tells of one that is hidden: nobody may tell them apart.
+fn unknown_column(fault: &DatabaseFault, sql: &str, columns: &[String]) -> ErrorDetail {
+    let written = fault.message.strip_prefix("column ").and_then(|rest| rest.strip_suffix(" does not exist"));
+    let written = written.unwrap_or_default().trim_matches('"');
+    let mut names: Vec<&str> = columns.iter().map(String::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    let similar_columns: Vec<String> =
+        closest(missing_column(&fault.message), names.iter().copied(), 5).into_iter().map(str::to_owned).collect();
+    let list = || format!("The columns are {}.", names.iter().take(MAX_LISTED).copied().collect::<Vec<_>>().join(", "));
+    let suggestion = did_you_mean(&similar_columns).unwrap_or_else(list);
+    let position = fault.position.map(|at| Position::of_char(sql, at));
+    let place = position.map(|position| format!(" ({position})")).unwrap_or_default();
+    let context =
+        ErrorContext { position, refused: Some(written.to_owned()), similar_columns, ..ErrorContext::default() };
+    say(ErrorCode::ColumnNotFound, format!("there is no column {written}{place}")).suggest(suggestion).with(context)
 }
 
 /// The column's name in `column u.nam does not exist` or `column "nam" does not exist`.

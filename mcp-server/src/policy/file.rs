@@ -115,20 +115,18 @@ struct Written {
 }
 
 impl PolicyFile {
-    /// The file at `path`.
+    /// The text of the file at `path`.
     ///
     /// # Errors
-    /// [`PolicyError`] with every problem that was found.
-    pub(super) fn read(path: &Path, known: &Known) -> Result<Self, PolicyError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| PolicyError::Unreadable { path: path.to_owned(), source })?;
-        Self::parse(&text, known)
+    /// [`PolicyError::Unreadable`] where it can't be read.
+    pub(super) fn text(path: &Path) -> Result<String, PolicyError> {
+        std::fs::read_to_string(path).map_err(|source| PolicyError::Unreadable { path: path.to_owned(), source })
     }
 
     /// The file of that text.
     ///
     /// # Errors
-    /// As [`Self::read`].
+    /// [`PolicyError`] with every problem that was found.
     pub(super) fn parse(text: &str, known: &Known) -> Result<Self, PolicyError> {
         let written: Written = toml::from_str(text).map_err(|error| PolicyError::Malformed(error.to_string()))?;
         let mut problems = Problems(Vec::new());

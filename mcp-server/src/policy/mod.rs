@@ -61,6 +61,10 @@ struct Inner {
     current: ArcSwap<PolicySet>,
 }
 
+/// What a policy file held when it was looked at last.
+#[derive(Debug, Default)]
+pub struct Seen(Option<String>);
+
 /// A file, and the rules that were made of it so far.
 #[derive(Debug)]
 struct PolicySet {
@@ -83,7 +87,7 @@ impl Policies {
     /// [`PolicyError`] where there is a file and it can't be used.
     pub fn load(path: Option<PathBuf>, known: Known) -> Result<Self, PolicyError> {
         let file = match &path {
-            Some(path) => PolicyFile::read(path, &known)?,
+            Some(path) => PolicyFile::parse(&PolicyFile::text(path)?, &known)?,
             None => PolicyFile::default(),
         };
         Ok(Self(Arc::new(Inner { path, known, current: ArcSwap::from_pointee(PolicySet::new(file)) })))
@@ -110,13 +114,19 @@ impl Policies {
         rules
     }
 
-    /// Reads the file again. A bad one leaves what is in force as it is. Says whether anything changed.
+    /// Reads the file again. A bad one leaves what is in force as it is, and so does one that isn't as it was at the last look, which
+    /// `seen` keeps: it may be half written. Says whether anything changed.
     ///
     /// # Errors
     /// As [`Policies::load`].
-    pub fn reload(&self) -> Result<bool, PolicyError> {
+    pub fn reload(&self, seen: &mut Seen) -> Result<bool, PolicyError> {
         let Some(path) = &self.0.path else { return Ok(false) };
-        let file = PolicyFile::read(path, &self.0.known)?;
+        let text = PolicyFile::text(path)?;
+        if seen.0.as_ref() != Some(&text) {
+            seen.0 = Some(text);
+            return Ok(false);
+        }
+        let file = PolicyFile::parse(&text, &self.0.known)?;
         if file == self.0.current.load().file {
             return Ok(false);
         }

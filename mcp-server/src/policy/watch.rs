@@ -6,25 +6,28 @@ use daemon::log::Chain;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::Policies;
+use super::{Policies, Seen};
 
-/// How often the file is looked at. Watching by the system's events would miss files that are replaced behind a link, as
+/// How often the file is looked at; a change counts when two looks agree on it, so that nothing half written does. Watching by the system's events would miss files that are replaced behind a link, as
 /// orchestrators do.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl Policies {
     /// Reads the file again whenever it has changed, until `stop`.
     pub async fn watch(self, stop: CancellationToken) {
         let mut tick = tokio::time::interval(LOOK_EVERY);
         let mut told = None;
+        let mut seen = Seen::default();
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
                 () = stop.cancelled() => return,
             }
             let policies = self.clone();
-            let read = tokio::task::spawn_blocking(move || policies.reload()).await;
-            match read.expect("reading a file doesn't panic") {
+            let look = move || (policies.reload(&mut seen), seen);
+            let (read, looked) = tokio::task::spawn_blocking(look).await.expect("reading a file doesn't panic");
+            seen = looked;
+            match read {
                 Ok(changed) => {
                     if changed {
                         info!("the policy file has changed and is in force");

@@ -267,3 +267,14 @@ async fn a_masked_column_under_another_columns_name_is_noticed_before_it_is_read
     let outcome = runner.run_judged(judged, Vec::new(), Vec::new(), limits(), &CancellationToken::new()).await;
     assert!(matches!(outcome, Err(ExecuteError::StaleCatalog)), "{outcome:?}");
 }
+
+#[tokio::test]
+async fn a_hidden_column_is_told_as_one_that_is_not_there_also_where_postgresql_tells_it() {
+    let stage = Stage::new(POLICY).await;
+    let mut web = stage.web().await;
+    let mut told = async |column: &str| {
+        let query = format!("SELECT {column} FROM people, (SELECT (jsonb_each('{{}}')).*) AS others");
+        web.error(json!({ "query": query })).await.to_string().replace(column, "…")
+    };
+    assert_eq!(told("ssn").await, told("sso").await);
+}

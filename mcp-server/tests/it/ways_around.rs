@@ -73,14 +73,43 @@ const SCHEMA: &str = r#"
     INSERT INTO copies SELECT 1, p, ARRAY[p], p::one_of_people, ROW(p)::holder, v FROM people AS p, vault AS v;
     CREATE FUNCTION held() RETURNS holder LANGUAGE sql STABLE AS 'SELECT held FROM copies';
 
+    -- Whole rows without a star, of a table with a column that is called like a secret.
+    CREATE TABLE logins (id int, name text, password_hash text);
+    INSERT INTO logins VALUES (1, 'ada', 'SECRET hash');
+    CREATE FUNCTION login_json(i int) RETURNS json LANGUAGE sql STABLE AS 'SELECT to_json(l) FROM logins l WHERE id = i';
+    CREATE FUNCTION login_alias() RETURNS text LANGUAGE sql STABLE AS 'SELECT c FROM logins AS l(a, b, c)';
+    CREATE FUNCTION login_table() RETURNS TABLE (a int, b text, c text) LANGUAGE plpgsql STABLE AS
+        'BEGIN RETURN QUERY TABLE logins; END';
+    CREATE VIEW login_xml AS SELECT query_to_xml('select l from logins l', true, true, '')::text AS shown;
+    CREATE FUNCTION login_name(i int) RETURNS text LANGUAGE sql STABLE AS 'SELECT name FROM logins WHERE id = i';
+
+    -- The system's own word on what is hidden.
+    CREATE FUNCTION values_of(t text) RETURNS text LANGUAGE sql STABLE AS
+        'SELECT most_common_vals::text FROM pg_stats WHERE tablename = t LIMIT 1';
+    CREATE VIEW statistics_of AS SELECT tablename, most_common_vals::text FROM pg_stats;
+    CREATE VIEW names_of AS SELECT table_name FROM information_schema.tables;
+    CREATE VIEW put_together AS SELECT query_to_xml(format('select * from %s', 'va' || 'ult'), true, true, '')::text AS shown;
+
+    SET check_function_bodies = off;
+    CREATE FUNCTION inner_path() RETURNS text LANGUAGE sql STABLE AS 'SELECT helper()';
+    CREATE FUNCTION outer_path() RETURNS text LANGUAGE sql STABLE SET search_path = closed AS 'SELECT public.inner_path()';
+    CREATE TABLE 🔒 (content text);
+    INSERT INTO 🔒 VALUES ('SECRET key');
+    CREATE FUNCTION by_symbol() RETURNS text LANGUAGE sql STABLE AS 'SELECT content FROM 🔒';
+    CREATE TABLE first_parent (id int, token text);
+    CREATE TABLE second_parent (id int, token text);
+    CREATE TABLE of_both () INHERITS (first_parent, second_parent);
+    INSERT INTO of_both VALUES (1, 'SECRET of both');
+    CREATE FUNCTION ctid(anyelement) RETURNS text LANGUAGE sql STABLE AS 'SELECT $1::text';
+
     CREATE VIEW named AS SELECT content FROM vault;
     CREATE FUNCTION harmless(i int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT i * 2 -- twice';
 "#;
 
 const POLICY: &str = r#"
     [default]
-    deny_tables = ["public.vault", "public.-"]
-    mask_columns = ["public.people.ssn", "public.top.token", "closed.parent.token"]
+    deny_tables = ["public.vault", "public.-", "public.🔒"]
+    mask_columns = ["public.people.ssn", "public.top.token", "closed.parent.token", "public.first_parent.token"]
     [keys.many]
     allow_tables = ["public.*", "closed.*"]
     [keys.one]
@@ -146,11 +175,30 @@ async fn what_is_hidden_stays_hidden_whatever_leads_there() {
         "SELECT id, person, many FROM copies",
         "SELECT held()",
         "TABLE copies",
+        "SELECT login_json(1)",
+        "SELECT login_alias()",
+        "SELECT * FROM login_table()",
+        "SELECT * FROM login_xml",
+        "SELECT values_of('people')",
+        "SELECT * FROM statistics_of",
+        "SELECT * FROM put_together",
+        "SELECT outer_path()",
+        "SELECT by_symbol()",
+        "SELECT token || '' FROM second_parent",
+        "SELECT v.ctid FROM (SELECT * FROM people) AS v",
     ] {
         let (content, _) = client.run(json!({ "query": statement })).await;
         assert!(!content.contains("SECRET"), "{statement}: {content}");
     }
+    for (statement, code) in [
+        ("SELECT values_of('people')", "FUNCTION_DENIED"),
+        ("SELECT * FROM statistics_of", "TABLE_NOT_FOUND"),
+        ("SELECT * FROM names_of", "TABLE_NOT_FOUND"),
+    ] {
+        assert_eq!(client.error(json!({ "query": statement })).await["code"], code, "{statement}");
+    }
     assert_eq!(client.rows("SELECT harmless(id) FROM copies", json!([])).await.rows.get(), r#"[{"harmless":2}]"#);
+    assert_eq!(client.rows("SELECT login_name(1)", json!([])).await.rows.get(), r#"[{"login_name":"ada"}]"#);
     assert_eq!(client.rows("SELECT person FROM copies", json!([])).await.rows.get(), r#"[{"person":"***"}]"#);
     // The policy that names the very view answers for it.
     let mut client = Client::open_with_key(&server, ONE).await;
@@ -201,6 +249,35 @@ const GIVES: &str = "
     CREATE FUNCTION gives_class() RETURNS regclass LANGUAGE sql IMMUTABLE AS $$SELECT 'plain'::regclass$$;
     CREATE TYPE wraps AS (part told);";
 
+const SHADOWS: &str = "
+    CREATE FUNCTION pg_typeof(i int) RETURNS text LANGUAGE plpgsql VOLATILE AS $$BEGIN PERFORM tell('type'); RETURN ''; END$$;
+    CREATE DOMAIN foo AS int CHECK (tell(VALUE::text) IS NULL);
+    CREATE DOMAIN _foo AS int;
+    SET check_function_bodies = off;
+    CREATE FUNCTION converts() RETURNS text LANGUAGE sql STABLE AS $$SELECT ('{1}'::__foo)::text$$;
+    CREATE TABLE of_foo (x foo);
+    CREATE FUNCTION declares() RETURNS text LANGUAGE plpgsql STABLE AS $$DECLARE y of_foo.x%TYPE; BEGIN y := 1; RETURN ''; END$$;";
+
+const TO_JSON: &str = "
+    CREATE TYPE span AS RANGE (SUBTYPE = int);
+    CREATE FUNCTION json_of(s span) RETURNS json LANGUAGE plpgsql VOLATILE AS $$BEGIN PERFORM tell('json'); RETURN '1'; END$$;
+    CREATE CAST (span AS json) WITH FUNCTION json_of(span);
+    CREATE TABLE spans (s span);
+    INSERT INTO spans VALUES ('[1,2]');";
+
+#[tokio::test]
+async fn what_may_not_become_json_is_shown_as_text() {
+    let postgres = shared_postgres().await;
+    let database = database_of(postgres, &format!("{EVIL}{TO_JSON}")).await;
+    let options = ServerOptions::new(postgres.superuser_url(&database)).with_env("ALLOW_PRIVILEGED_ROLE", "true");
+    let server = McpServer::start(options).await.unwrap();
+    let rows = Client::open(&server).await.rows("SELECT s FROM spans", json!([])).await;
+    assert_eq!(rows.rows.get(), r#"[{"s":"[1,2]"}]"#);
+    let mut superuser = postgres.superuser(&database).await.unwrap();
+    let ran: i64 = sqlx::query_scalar("SELECT count(*) FROM ran").fetch_one(&mut superuser).await.unwrap();
+    assert_eq!(ran, 0);
+}
+
 #[tokio::test]
 async fn code_that_no_statement_names_does_not_run() {
     let postgres = shared_postgres().await;
@@ -217,6 +294,7 @@ async fn code_that_no_statement_names_does_not_run() {
             "",
         ),
         (CASTS, &["SELECT abs(words) FROM plain", "SELECT words = 1 FROM plain"], "the cast from text to int4"),
+        (SHADOWS, &["SELECT pg_typeof(1)", "SELECT '{1}'::__foo", "SELECT converts()", "SELECT declares()"], ""),
         (
             GIVES,
             &[

@@ -71,7 +71,11 @@ impl<'a> Walk<'a> {
         };
         let built_in = schema.is_none_or(|schema| schema == PG_CATALOG);
         // A type's name is told where nothing can be turned into a regtype for it.
-        if built_in && matches!(place, Place::Output | Place::Text) && functions::names_type(name, arguments) {
+        if built_in
+            && matches!(place, Place::Output | Place::Text)
+            && functions::names_type(name, arguments)
+            && self.overloads(schema, name).is_empty()
+        {
             return Ok(false);
         }
         // With one argument and the name of a type, a call may mean a cast.

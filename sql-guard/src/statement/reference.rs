@@ -156,7 +156,7 @@ impl<'a> Walk<'a> {
             return Err(rejection.at(self.text, location));
         }
         match columns {
-            _ if SYSTEM_COLUMNS.contains(&column) => Ok(Restriction::Free),
+            _ if SYSTEM_COLUMNS.contains(&column) && self.is_built_in_alone(column) => Ok(Restriction::Free),
             Some(columns)
                 if strictest.is_none()
                     && columns.find(column) == Found::Nothing
@@ -185,6 +185,8 @@ impl<'a> Walk<'a> {
             }
             Meaning::Row(item) => return self.whole_row(item, location).map(|()| Restriction::Free),
             Meaning::Nothing if SYSTEM_COLUMNS.contains(&column) => return Ok(Restriction::Free),
+            // An argument of the function whose body this is.
+            Meaning::Nothing if self.mode == Mode::Definition => return Ok(Restriction::Free),
             Meaning::Nothing => {}
         }
         let near: Vec<Columns> = self.levels.iter().flat_map(|level| level.rows.iter().cloned()).collect();

@@ -10,10 +10,7 @@ use crate::catalog::RelationName;
 use crate::columns::{Columns, Restriction};
 use crate::rejection::Rejection;
 use crate::scope::{CteState, Item};
-use crate::types::PG_CATALOG;
-
-/// System views that speak of no object of the database and of no other session.
-const HARMLESS_VIEWS: &[&str] = &["pg_timezone_names", "pg_timezone_abbrevs"];
+use crate::types::{HARMLESS_VIEWS, PG_CATALOG, is_system_schema};
 
 impl<'a> Walk<'a> {
     /// Resolves a relation, notes it as read, and brings it in as an item of FROM.
@@ -206,9 +203,4 @@ fn shortest(access: &Access, relation: &RelationName) -> String {
         Some(schema) if *schema == relation.schema => relation.name.clone(),
         _ => format!("{}.{}", relation.schema, relation.name),
     }
-}
-
-/// Schemas whose names PostgreSQL keeps for itself, temporary ones included, and the information schema.
-fn is_system_schema(schema: &str) -> bool {
-    schema.starts_with("pg_") || schema == "information_schema"
 }

@@ -105,16 +105,16 @@ impl Walk<'_> {
     /// Whether a schema has a type of that name, or one whose array it would be.
     fn has_type(&self, schema: &str, name: &str, is_call: bool) -> bool {
         let Some(access) = self.access else { return false };
-        let is_known = |name: &str, is_array: bool| {
-            let known = access.catalog.user_type(schema, name);
-            // The row type of a hidden table is as absent as the table.
-            let is_hidden =
-                |relation: &RelationName| matches!(access.sight(&relation.schema, &relation.name), Some(Sight::Hidden));
-            known.is_some_and(|known| {
-                (is_array || !is_call || known.row_of.is_none()) && !known.row_of.as_ref().is_some_and(is_hidden)
-            })
+        let Some(known) = access.catalog.user_type(schema, name) else { return false };
+        let element = known.parts.first().filter(|_| known.is_array);
+        let row = match element {
+            Some(element) => access.catalog.user_type(&element.schema, &element.name).and_then(|of| of.row_of.as_ref()),
+            None => known.row_of.as_ref(),
         };
-        is_known(name, false) || name.strip_prefix('_').is_some_and(|element| is_known(element, true))
+        // The row type of a hidden table is as absent as the table.
+        let is_hidden =
+            |relation: &RelationName| matches!(access.sight(&relation.schema, &relation.name), Some(Sight::Hidden));
+        (known.is_array || !is_call || known.row_of.is_none()) && !row.is_some_and(is_hidden)
     }
 
     /// Notes whether a conversion may leave something behind.

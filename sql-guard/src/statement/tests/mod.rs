@@ -75,6 +75,8 @@ fn function(id: ObjectId, name: &str, arguments: usize, volatility: Volatility, 
         is_procedure: false,
         extension: None,
         body: Some(Arc::new(Words::of(body))),
+        sql: None,
+        is_opaque: false,
         has_settings: false,
         uses: Vec::new(),
     }
@@ -129,6 +131,7 @@ impl Shop {
             },
             Function { returns: vec![type_name("public", "pair")], ..function(21, "paired", 1, Immutable, "") },
             function(22, "hears", 0, Volatile, "LISTEN somebody"),
+            Function { is_opaque: true, ..function(23, "tickled", 1, Immutable, "return $1") },
             function(19, "ping", 1, Stable, "SELECT pong($1), leak()"),
             function(20, "pong", 1, Stable, "SELECT ping($1)"),
             Function { least: 1, most: None, ..function(18, "many", 2, Immutable, "") },
@@ -156,6 +159,10 @@ impl Shop {
                 },
             ),
             ("pair", UserType { parts: vec![type_name("public", "checked_text")], ..UserType::default() }),
+            (
+                "_checked_text",
+                UserType { parts: vec![type_name("public", "checked_text")], is_array: true, ..UserType::default() },
+            ),
             ("users", UserType { row_of: Some(tables[0].name.clone()), ..UserType::default() }),
             ("secrets", UserType { row_of: Some(tables[3].name.clone()), ..UserType::default() }),
         ];

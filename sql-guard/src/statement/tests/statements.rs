@@ -360,6 +360,11 @@ fn a_function_whose_result_could_be_converted_by_a_denied_one_is_denied() {
 }
 
 #[test]
+fn a_function_in_a_language_that_cannot_be_looked_through_is_denied() {
+    refused("SELECT tickled('a')", ErrorCode::FunctionDenied, "language");
+}
+
+#[test]
 fn code_that_no_statement_names_must_be_code_that_may_run() {
     let judge = |function: ObjectId, is_anywhere: bool| {
         let of = "the cast from int4 to bool".to_string();

@@ -5,6 +5,8 @@ SELECT p.oid, n.nspname AS schema, p.proname AS name, p.pronargs::int AS argumen
        ARRAY(SELECT DISTINCT pg_catalog.unnest(p.prorettype || p.proallargtypes)) AS returns, p.provolatile::text AS volatility,
        p.prosecdef AS is_security_definer, p.prokind = 'p' AS is_procedure,
        p.proconfig IS NOT NULL AS has_settings,
+       l.lanname NOT IN ('sql', 'plpgsql', 'c', 'internal') AS is_opaque,
+       CASE WHEN l.lanname = 'sql' THEN COALESCE(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) END AS sql,
        (
            SELECT e.extname FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
            WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'

@@ -1,6 +1,21 @@
 -- Every type but the arrays, each with the number of its array type: its name, and of those that did not come with PostgreSQL
 -- itself also what it is made of and what converting to or from it runs. Casts come by themselves.
-SELECT t.oid, t.typarray AS array_type, n.nspname AS schema, t.typname AS name, t.typtype = 'd' AS is_domain,
+WITH ran AS MATERIALIZED (
+    -- Functions of the database's own by operator family.
+    SELECT amproc.amprocfamily AS family, amproc.amproc::oid AS function
+    FROM pg_catalog.pg_amproc AS amproc WHERE amproc.amproc::oid >= 16384
+    UNION
+    SELECT amop.amopfamily, o.oprcode::oid
+    FROM pg_catalog.pg_amop AS amop
+    JOIN pg_catalog.pg_operator AS o ON o.oid = amop.amopopr
+    WHERE o.oprcode::oid >= 16384
+),
+sorted AS MATERIALIZED (
+    SELECT class.opcintype AS type, ran.function
+    FROM pg_catalog.pg_opclass AS class
+    JOIN ran ON ran.family = class.opcfamily
+)
+SELECT t.oid, t.typarray AS array_type, (SELECT a.typname FROM pg_catalog.pg_type AS a WHERE a.oid = t.typarray) AS array_name, n.nspname AS schema, t.typname AS name, t.typtype = 'd' AS is_domain,
        t.oid >= 16384 OR n.nspname <> 'pg_catalog' AS is_users_own,
        (SELECT c.oid FROM pg_catalog.pg_class AS c WHERE c.oid = t.typrelid AND c.relkind <> 'c') AS row_of,
        ARRAY(
@@ -25,24 +40,13 @@ SELECT t.oid, t.typarray AS array_type, n.nspname AS schema, t.typname AS name, 
            WHERE t.typtype IN ('r', 'm') AND t.oid IN (r.rngtypid, r.rngmultitypid) AND f.oid >= 16384
            UNION
            -- What compares its values, or its arrays', where nobody wrote an operator: ORDER BY, DISTINCT, GROUP BY, ranges.
+           SELECT sorted.function FROM sorted WHERE sorted.type IN (t.oid, t.typarray)
+           UNION
            SELECT ran.function
-           FROM (
-               SELECT class.opcfamily FROM pg_catalog.pg_opclass AS class WHERE class.opcintype IN (t.oid, t.typarray)
-               UNION
-               SELECT class.opcfamily
-               FROM pg_catalog.pg_range AS r
-               JOIN pg_catalog.pg_opclass AS class ON class.oid = r.rngsubopc
-               WHERE t.typtype IN ('r', 'm') AND t.oid IN (r.rngtypid, r.rngmultitypid)
-           ) AS used
-           CROSS JOIN LATERAL (
-               SELECT amproc.amproc::oid FROM pg_catalog.pg_amproc AS amproc WHERE amproc.amprocfamily = used.opcfamily
-               UNION
-               SELECT o.oprcode::oid
-               FROM pg_catalog.pg_amop AS amop
-               JOIN pg_catalog.pg_operator AS o ON o.oid = amop.amopopr
-               WHERE amop.amopfamily = used.opcfamily
-           ) AS ran(function)
-           WHERE ran.function >= 16384
+           FROM pg_catalog.pg_range AS r
+           JOIN pg_catalog.pg_opclass AS class ON class.oid = r.rngsubopc
+           JOIN ran ON ran.family = class.opcfamily
+           WHERE t.typtype IN ('r', 'm') AND t.oid IN (r.rngtypid, r.rngmultitypid)
            UNION
            -- What a domain's CHECK runs of the user's; built-ins are found in its text.
            SELECT CASE d.refclassid
@@ -61,4 +65,4 @@ SELECT t.oid, t.typarray AS array_type, n.nspname AS schema, t.typname AS name, 
        ) END AS checks
 FROM pg_catalog.pg_type AS t
 JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
-WHERE NOT (t.typcategory = 'A' AND t.typelem <> 0)
+WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_type AS element WHERE element.typarray = t.oid)
