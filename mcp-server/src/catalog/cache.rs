@@ -8,7 +8,7 @@ use daemon::log::Chain;
 use moka::future::Cache;
 use sql_guard::{Guard, Rejection};
 use tokio::sync::Mutex;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::introspect;
 use super::snapshot::Snapshot;
@@ -19,6 +19,12 @@ use crate::telemetry::metrics;
 
 /// How soon after a load an unknown name may cause another.
 const RELOAD_GAP: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether DDL has changed anything, while anybody asks.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How soon after a load a change causes another: DDL often comes in rows.
+const CHANGE_GAP: Duration = Duration::from_secs(2);
 
 /// Longest that a load may take.
 const LOAD_LIMIT: Duration = Duration::from_secs(60);
@@ -53,14 +59,16 @@ struct Inner {
     current: ArcSwapOption<Snapshot>,
     /// Held while a load runs; says when the last one began.
     loading: Mutex<Option<Instant>>,
+    /// Held while it is looked for changes; says when that was last.
+    looking: Mutex<Option<Instant>>,
 }
 
 impl Catalogs {
     /// An empty cache; catalogs older than `ttl` are read again.
     pub fn new(database: Arc<Database>, guard: Guard, ttl: Duration) -> Self {
         let visible = Cache::builder().max_capacity(MAX_VISIBLE).time_to_idle(2 * ttl).build();
-        let (current, loading) = (ArcSwapOption::empty(), Mutex::new(None));
-        Self(Arc::new(Inner { database, guard, visible, ttl, current, loading }))
+        let (current, loading, looking) = (ArcSwapOption::empty(), Mutex::new(None), Mutex::new(None));
+        Self(Arc::new(Inner { database, guard, visible, ttl, current, loading, looking }))
     }
 
     /// What of a catalog is left to a caller under these rules. Found out once, however many ask.
@@ -76,17 +84,20 @@ impl Catalogs {
         self.0.visible.try_get_with((snapshot.serial(), rules.id), made).await
     }
 
-    /// The catalog. One in memory is given at once, and read again behind the caller's back where it is old; only the first is
-    /// waited for.
+    /// The catalog. One in memory is given at once, and read again behind the caller's back where it is old or DDL has changed
+    /// something since; only the first is waited for.
     ///
     /// # Errors
     /// [`LoadError`] where there is none in memory and it can't be read.
     pub async fn current(&self) -> Result<Arc<Snapshot>, LoadError> {
         let Some(snapshot) = self.0.current.load_full() else { return self.0.newer_than(None).await };
+        let inner = Arc::clone(&self.0);
+        // Both are owned by their deadlines; a second one ends at once while the first is still at it.
         if snapshot.loaded_at.elapsed() >= self.0.ttl {
-            let inner = Arc::clone(&self.0);
-            // Owned by its deadline; a second one ends at once while the first still loads.
-            tokio::spawn(async move { inner.refresh().await });
+            tokio::spawn(async move { inner.refresh(RELOAD_GAP.min(inner.ttl)).await });
+        } else if self.0.looking.try_lock().is_ok_and(|last| last.is_none_or(|last| last.elapsed() >= LOOK_EVERY)) {
+            let known = Arc::clone(&snapshot);
+            tokio::spawn(async move { inner.look(&known).await });
         }
         Ok(snapshot)
     }
@@ -117,10 +128,20 @@ impl Catalogs {
 }
 
 impl Inner {
-    /// Reads the catalog again, unless that is under way or was tried just now.
-    async fn refresh(&self) {
+    /// Reads the catalog again where DDL has changed anything since `known` was read.
+    async fn look(&self, known: &Snapshot) {
+        let Ok(mut last) = self.looking.try_lock() else { return };
+        *last = Some(Instant::now());
+        let changes = self.changes().await;
+        if changes.is_some() && changes != known.changes {
+            self.refresh(CHANGE_GAP).await;
+        }
+    }
+
+    /// Reads the catalog again, unless that is under way or was tried within `gap`.
+    async fn refresh(&self, gap: Duration) {
         let Ok(mut last) = self.loading.try_lock() else { return };
-        if last.is_none_or(|last| last.elapsed() >= RELOAD_GAP.min(self.ttl)) {
+        if last.is_none_or(|last| last.elapsed() >= gap) {
             // A failure is logged, and the old one stays.
             let _ = self.load(&mut last).await;
         }
@@ -168,12 +189,20 @@ impl Inner {
         }
     }
 
+    /// A number that DDL makes another, where that can be told.
+    async fn changes(&self) -> Option<i64> {
+        let changes = self.database.canceller().changes().await;
+        changes.inspect_err(|error| debug!(error = %Chain(error), "changes can't be looked for")).ok().flatten()
+    }
+
     async fn read(&self) -> Result<Snapshot, LoadError> {
         let mut session = self.database.session().await?;
         let profile = self.database.profile().expect("a session was made, so its profile is known");
         let search_path = profile.own_search_path();
+        // Before anything else is read: what changes meanwhile is seen the next time.
+        let changes = self.changes().await;
         let draft = introspect_at_once(&mut session, search_path).await.map_err(LoadError::Query)?;
-        Ok(Snapshot::new(self.database.name(), profile.search_path.clone(), draft))
+        Ok(Snapshot::new(self.database.name(), profile.search_path.clone(), changes, draft))
     }
 }
 

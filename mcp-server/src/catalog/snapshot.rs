@@ -44,12 +44,14 @@ pub struct Snapshot {
     pub(super) functions: Vec<catalog::Function>,
     type_names: HashMap<u32, String>,
     facts: Facts,
+    /// Another number where DDL has changed something; nothing where that can't be told.
+    pub(super) changes: Option<i64>,
     /// When it was read.
     pub loaded_at: Instant,
 }
 
 impl Snapshot {
-    pub(super) fn new(database: &str, search_path: Vec<String>, draft: Draft) -> Self {
+    pub(super) fn new(database: &str, search_path: Vec<String>, changes: Option<i64>, draft: Draft) -> Self {
         let Draft { description, server_version, timezone, is_utf8, tables, functions, types, facts } = draft;
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
@@ -64,6 +66,7 @@ impl Snapshot {
             search_path,
             tables,
             functions,
+            changes,
             loaded_at: Instant::now(),
         }
     }

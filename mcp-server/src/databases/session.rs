@@ -131,6 +131,12 @@ impl Session {
 #[derive(Debug)]
 pub struct Canceller(Arc<Control>);
 
+/// What can be asked over it.
+trait Answer: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + 'static {}
+
+impl Answer for bool {}
+impl Answer for Option<i64> {}
+
 /// The connection, and how to open it.
 #[derive(Debug)]
 struct Control {
@@ -171,7 +177,7 @@ impl Canceller {
     /// # Errors
     /// Where the database can't be reached within a second.
     pub async fn cancel(&self, pid: i32) -> Result<(), CancelError> {
-        self.ask(format!("SELECT pg_catalog.pg_cancel_backend({pid})")).await.map(drop)
+        self.ask::<bool>(format!("SELECT pg_catalog.pg_cancel_backend({pid})")).await.map(drop)
     }
 
     /// Ends the backend `pid`, whose session the caller holds and gives up.
@@ -179,7 +185,7 @@ impl Canceller {
     /// # Errors
     /// As [`Canceller::cancel`].
     pub async fn terminate(&self, pid: i32) -> Result<(), CancelError> {
-        self.ask(format!("SELECT pg_catalog.pg_terminate_backend({pid})")).await.map(drop)
+        self.ask::<bool>(format!("SELECT pg_catalog.pg_terminate_backend({pid})")).await.map(drop)
     }
 
     /// Whether the backend `pid` is still there.
@@ -190,9 +196,18 @@ impl Canceller {
         self.ask(format!("SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity AS a WHERE a.pid = {pid})")).await
     }
 
-    /// One yes or no about a backend, in a task of its own: a caller that is no longer polled, because its own caller is busy
-    /// stopping it, must not be the one that holds the connection's lock.
-    async fn ask(&self, question: String) -> Result<bool, CancelError> {
+    /// A number that DDL in this database makes another; nothing where the database keeps no such count. It is asked here, because it
+    /// must neither wait for a session nor take one away.
+    ///
+    /// # Errors
+    /// As [`Canceller::cancel`].
+    pub async fn changes(&self) -> Result<Option<i64>, CancelError> {
+        self.ask(include_str!("sql/changes.sql").to_owned()).await
+    }
+
+    /// One answer, in a task of its own: a caller that is no longer polled, because its own caller is busy stopping it, must not be
+    /// the one that holds the connection's lock.
+    async fn ask<T: Answer>(&self, question: String) -> Result<T, CancelError> {
         let control = Arc::clone(&self.0);
         tokio::spawn(async move { control.ask(&question).await }).await?
     }
@@ -203,7 +218,7 @@ impl Control {
     ///
     /// Over the simple protocol, in one round trip: behind a pooler the parts of the extended one could come to different
     /// backends. What stands in the text is a number.
-    async fn ask(&self, question: &str) -> Result<bool, CancelError> {
+    async fn ask<T: Answer>(&self, question: &str) -> Result<T, CancelError> {
         let mut kept = self.connection.lock().await;
         let answer = async {
             // Taken out while in use: a call that is given up half-way must not leave a connection in the middle of an answer.

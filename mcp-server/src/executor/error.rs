@@ -131,9 +131,12 @@ impl ExecuteError {
         }
     }
 
-    /// Whether the same statement may succeed at once: a serialisation failure or a deadlock, a plan that DDL made stale, or a
-    /// prepared statement that a user's function threw away.
+    /// Whether the same statement may succeed at once, prepared anew: a serialisation failure or a deadlock, a plan that DDL made
+    /// stale, what the driver remembers of a table as it was, or a prepared statement that a user's function threw away.
     pub(super) fn is_worth_repeating(&self) -> bool {
+        if matches!(self, Self::StaleCatalog) {
+            return true;
+        }
         let Self::Database(fault) = self else { return false };
         matches!(fault.sqlstate.as_str(), "40001" | "40P01" | "26000") || fault.is_stale_plan()
     }

@@ -278,3 +278,41 @@ async fn a_hidden_column_is_told_as_one_that_is_not_there_also_where_postgresql_
     };
     assert_eq!(told("ssn").await, told("sso").await);
 }
+
+#[tokio::test]
+async fn what_changes_while_nobody_says_so_is_noticed() {
+    let stage = Stage::new("[default]\nmask_columns = [\"public.people.mail\"]\n").await;
+    let mut superuser = shared_postgres().await.superuser(&stage.database).await.unwrap();
+    let view = |columns: &str| {
+        sqlx::AssertSqlSafe(format!(
+            "CREATE OR REPLACE VIEW shown AS SELECT {columns} FROM people; GRANT SELECT ON shown TO PUBLIC"
+        ))
+    };
+    sqlx::raw_sql(view("name AS one, mail AS other")).execute(&mut superuser).await.unwrap();
+    let is_refused = async || stage.ops().await.run(json!({ "query": "SELECT one || '!' AS one FROM shown" })).await.1;
+    until("the view is known", async || !is_refused().await).await;
+    // The same names and types, so that no result looks different.
+    sqlx::raw_sql(view("mail AS one, name AS other")).execute(&mut superuser).await.unwrap();
+    until("the masked column is known under its new name", is_refused).await;
+    assert_eq!(
+        stage.ops().await.error(json!({ "query": "SELECT one || '!' FROM shown" })).await["code"],
+        "ACCESS_DENIED"
+    );
+}
+
+#[tokio::test]
+async fn a_column_that_was_made_anew_is_read_on_the_same_session() {
+    let stage = Stage::new(POLICY).await;
+    let mut ops = stage.ops().await;
+    let query = "SELECT name FROM people WHERE id = 1";
+    assert_eq!(rows(&mut ops, query).await[0]["name"], "Ada");
+    let mut superuser = shared_postgres().await.superuser(&stage.database).await.unwrap();
+    let anew = "ALTER TABLE people DROP COLUMN name CASCADE; ALTER TABLE people ADD COLUMN name text DEFAULT 'Eve'";
+    sqlx::raw_sql(anew).execute(&mut superuser).await.unwrap();
+    until("the catalog is read again", async || {
+        stage.ops().await.run(json!({ "query": "SELECT 1" })).await;
+        stage.server.logs().matches("loaded").count() > 1
+    })
+    .await;
+    assert_eq!(rows(&mut ops, query).await[0]["name"], "Eve");
+}
