@@ -10,7 +10,7 @@ use crate::columns::{Column, Columns, Restriction};
 use crate::functions;
 use crate::policy::Policy;
 use crate::statement::definition;
-use crate::types::{HARMLESS_VIEWS, is_system_schema};
+use crate::system::{HARMLESS_VIEWS, is_system_schema};
 use crate::words::Words;
 
 /// A database as one caller sees it. Verdicts are cached by it, so it is made once for a catalog and a policy and then shared.
@@ -92,13 +92,13 @@ impl Access {
         self.id
     }
 
-    /// Looks at every relation, so that later questions are answered at once.
+    /// Looks at everything, so that later questions are answered at once, and on any thread: bodies and definitions may nest deep.
     pub(crate) fn look_at_all(&self) {
         for relation in self.catalog.relations() {
             self.look_at(&relation.name);
         }
         self.restricts();
-        self.hook_denied();
+        self.judge_all();
     }
 
     /// What the caller may do with each column of a relation, in order; nothing where the relation is hidden or isn't there.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::types::PG_CATALOG;
+use crate::system::PG_CATALOG;
 use crate::words::Words;
 
 /// The name of a relation with its schema, exactly as PostgreSQL stores it.

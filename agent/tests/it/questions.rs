@@ -84,6 +84,20 @@ async fn what_no_server_could_accept_costs_no_round_trip() {
 }
 
 #[tokio::test]
+async fn a_statement_nested_as_deep_as_you_like_ends_nobody() {
+    for (open, close) in
+        [("(", ")"), ("- ", ""), ("NOT ", ""), ("(SELECT ", ")"), ("ARRAY[", "]"), ("", "+1"), ("", " OR a")]
+    {
+        let sql = format!("SELECT {}1{} FROM users", open.repeat(32_000), close.repeat(32_000));
+        let (agent, _model, server) =
+            stack([submit(&sql, json!([])), submit(USERS, json!([]))], [Outcome::Rows("[]")], &[]).await;
+        let (status, body) = agent.ask_for_users().await;
+        assert_eq!((status, &body["attempts"]), (200, &json!(2)), "{open}…{close}: {body}");
+        assert_eq!(server.remaining(), 0, "{open}…{close}");
+    }
+}
+
+#[tokio::test]
 async fn after_the_last_attempt_the_refusal_is_told() {
     let replies = [submit(USERS, json!([])), submit("SELECT name FROM users", json!([])), submit(USERS, json!([]))];
     let outcomes = [Outcome::Failure("INVALID_SQL", "first"), Outcome::Failure("COLUMN_NOT_FOUND", "second")];

@@ -236,3 +236,17 @@ async fn the_example_in_its_own_description_runs() {
     let (content, is_error) = client.run(serde_json::from_str(example).unwrap()).await;
     assert!(!is_error, "{content}");
 }
+
+#[tokio::test]
+async fn a_statement_nested_as_deep_as_you_like_is_refused_and_others_are_answered() {
+    let server = shop_server().await;
+    let mut client = Client::open(&server).await;
+    for (open, close) in
+        [("(", ")"), ("- ", ""), ("NOT ", ""), ("(SELECT ", ")"), ("ARRAY[", "]"), ("", "+1"), ("", " OR a")]
+    {
+        let query = format!("SELECT {}1{}", open.repeat(32_000), close.repeat(32_000));
+        let error = client.error(json!({ "query": query })).await;
+        assert_eq!(error["code"], "QUERY_TOO_COMPLEX", "{open}…{close}: {error}");
+        assert_eq!(client.rows("SELECT 1", json!([])).await.row_count, 1, "after {open}…{close}");
+    }
+}

@@ -9,7 +9,7 @@ use crate::catalog::Function;
 use crate::columns::Restriction;
 use crate::functions::{self, Verdict};
 use crate::rejection::Rejection;
-use crate::types::PG_CATALOG;
+use crate::system::PG_CATALOG;
 
 /// What a call by some name and with some number of arguments could mean.
 pub(super) enum Calls {

@@ -13,7 +13,7 @@ use super::{Mode, Place, Walk, names};
 
 use crate::columns::Restriction;
 use crate::rejection::Rejection;
-use crate::types::PG_CATALOG;
+use crate::system::PG_CATALOG;
 
 impl<'a> Walk<'a> {
     /// Judges every expression of a list.

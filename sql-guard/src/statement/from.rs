@@ -9,7 +9,7 @@ use super::{Walk, names, naming};
 use crate::columns::{Column, Columns, Restriction};
 use crate::functions::{self, Shape};
 use crate::rejection::Rejection;
-use crate::types::PG_CATALOG;
+use crate::system::PG_CATALOG;
 
 /// The sampling methods of PostgreSQL itself.
 const SAMPLING: &[&str] = &["bernoulli", "system"];

@@ -6,7 +6,7 @@ use shared_protocol::error::ErrorCode;
 use super::{Mode, Walk, names};
 use crate::operators::BUILT_IN;
 use crate::rejection::Rejection;
-use crate::types::PG_CATALOG;
+use crate::system::PG_CATALOG;
 
 impl Walk<'_> {
     /// Judges the operator of an expression, of `ORDER BY … USING` or of a comparison with a subquery.

@@ -10,7 +10,7 @@ use crate::catalog::RelationName;
 use crate::columns::{Columns, Restriction};
 use crate::rejection::Rejection;
 use crate::scope::{CteState, Item};
-use crate::types::{HARMLESS_VIEWS, PG_CATALOG, is_system_schema};
+use crate::system::{HARMLESS_VIEWS, PG_CATALOG, is_system_schema};
 
 impl<'a> Walk<'a> {
     /// Resolves a relation, notes it as read, and brings it in as an item of FROM.

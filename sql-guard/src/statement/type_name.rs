@@ -11,7 +11,8 @@ use super::{Mode, Walk, names};
 use crate::access::Sight;
 use crate::catalog::{FunctionRef, RelationName, TypeName};
 use crate::rejection::Rejection;
-use crate::types::{self, ALLOWED, PG_CATALOG};
+use crate::system::PG_CATALOG;
+use crate::types::{self, ALLOWED};
 
 /// How a statement names a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
