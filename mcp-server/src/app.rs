@@ -11,7 +11,7 @@ use daemon::rate_limit::RateLimit;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sql_guard::Guard;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -40,7 +40,7 @@ pub async fn run(config: Config, recorder: PrometheusHandle) -> anyhow::Result<(
     let stop = Stop::on_signal()?;
     let tools = tools(&config)?;
     let audit = audit(&config, &tools.guard, &stop)?;
-    let watcher = tokio::spawn(tools.policies.clone().watch(stop.draining.clone()));
+    let watcher = tokio::spawn(watch_policy(Arc::clone(&tools), stop.draining.clone()));
     let reaper = tokio::spawn(Arc::clone(&tools.database).reap_idle(stop.kill.clone()));
     warn_of_exposure(&config);
     first_look(&tools).await?;
@@ -198,6 +198,23 @@ async fn first_look(tools: &ToolContext) -> anyhow::Result<()> {
             );
             Ok(())
         }
+    }
+}
+
+/// Has a changed policy file take effect, and says what it comes to.
+async fn watch_policy(tools: Arc<ToolContext>, stop: CancellationToken) {
+    let changed = Notify::new();
+    let tell = async {
+        loop {
+            changed.notified().await;
+            if let Ok(snapshot) = tools.catalogs.current().await {
+                tell_of_policy(&tools, &snapshot).await;
+            }
+        }
+    };
+    tokio::select! {
+        () = tools.policies.clone().watch(stop, &changed) => {}
+        () = tell => {}
     }
 }
 

@@ -10,7 +10,7 @@ use shared_protocol::names::shortened;
 
 use crate::caller::Caller;
 
-/// Longest statement that can be read; a longer one the guard refuses, and its hash must do.
+/// Longest statement that can be read; a longer one the guard refuses.
 const MAX_STATEMENT_BYTES: usize = 64 * 1024;
 
 /// Names under which tools take a statement.
@@ -108,6 +108,14 @@ impl Entry {
         Some((text, self.hash?))
     }
 
+    /// The hash of the statement as it is written: that of one with its values would let short values be guessed.
+    fn written_hash(&self, sql: Option<&str>, values: bool) -> Option<[u8; 32]> {
+        match values {
+            true => self.hash,
+            false => sql.map(|sql| Sha256::digest(sql).into()),
+        }
+    }
+
     /// Appends the line, with `sql` for its statement, and its end.
     pub(super) fn write(&self, sql: Option<&str>, values: bool, out: &mut Vec<u8>) {
         let written = Written {
@@ -117,7 +125,9 @@ impl Entry {
             tool: &self.tool,
             database: &self.database,
             sql,
-            sql_sha256: self.hash.map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect()),
+            sql_sha256: self
+                .written_hash(sql, values)
+                .map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect()),
             tables: &self.tables,
             rows: self.rows,
             duration_ms: (self.duration.as_secs_f64() * 1_000_000.0).round() / 1000.0,

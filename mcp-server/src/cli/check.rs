@@ -29,7 +29,11 @@ pub(super) fn command() -> Command {
                 .help("Statements, one JSON object a line: {\"id\", \"sql\", \"search_path\"?}; - is standard input"),
         )
         .arg(flag("json").help("Answer in JSON, one object a line"))
-        .arg(flag("no-database").help("Judge syntax, statements and built-in functions alone, without a database"))
+        .arg(
+            flag("no-database")
+                .help("Judge syntax, statements and built-in functions alone, without a database or a policy")
+                .conflicts_with_all(["policy", "key", "subject"]),
+        )
         .arg(
             Arg::new("policy")
                 .long("policy")
@@ -40,8 +44,7 @@ pub(super) fn command() -> Command {
             Arg::new("key")
                 .long("key")
                 .value_name("NAME")
-                .help("Judge as the holder of this key")
-                .default_value("default"),
+                .help("Judge as the holder of this key; the first of WS_API_KEY's unless given"),
         )
         .arg(Arg::new("subject").long("subject").value_name("NAME").help("Judge as somebody whom that key acts for"))
 }
@@ -86,6 +89,19 @@ pub(super) fn run(arguments: &ArgMatches, config: Result<Config, SettingsError>)
     })
 }
 
+/// The key of that name, or the first there is; any name will do where there are none.
+fn key(name: Option<String>, config: &Config) -> anyhow::Result<String> {
+    let known: Vec<&str> = config.listener.keys.names().collect();
+    match (name, known.first()) {
+        (Some(name), Some(_)) if !known.contains(&name.as_str()) => {
+            bail!("there is no key {name} in WS_API_KEY; there is {}", known.join(", "))
+        }
+        (Some(name), _) => Ok(name),
+        (None, Some(first)) => Ok((*first).to_owned()),
+        (None, None) => Ok("default".to_owned()),
+    }
+}
+
 fn open(file: &str) -> anyhow::Result<Box<dyn Read>> {
     Ok(match file {
         "-" => Box::new(std::io::stdin()),
@@ -120,7 +136,10 @@ impl Judge {
     async fn over_database(arguments: &ArgMatches, config: &Config) -> anyhow::Result<Self> {
         let policies = policies(config, arguments.get_one::<String>("policy"))?;
         let text = |name: &str| arguments.get_one::<String>(name).cloned();
-        let caller = Caller { subject: text("subject"), ..Caller::of_key(&text("key").unwrap_or_default()) };
+        let caller = Caller { subject: text("subject"), ..Caller::of_key(&key(text("key"), config)?) };
+        if caller.subject.is_some() && !policies.may_act_for(&caller.key) {
+            bail!("the key {} may not act for others: set may_act_for = true for it in the policy file", caller.key);
+        }
         let workshop = Workshop::open(config).await?;
         let policy = Arc::clone(&policies.rules(&config.database.name, &caller).policy);
         Ok(Self::Over { workshop, policy, seen: HashMap::new() })

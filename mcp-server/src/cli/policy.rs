@@ -28,7 +28,14 @@ pub(super) fn run(arguments: &ArgMatches, config: Result<Config, SettingsError>)
     let config = sound(config)?;
     let policies = policies(&config, arguments.get_one::<String>("file"))?;
     block_on(async {
-        println!("The policy is sound.");
+        println!(
+            "{}",
+            match policies.has_file() {
+                true => "The policy is sound.",
+                false =>
+                    "There is no policy file: columns that are called like secrets are masked, and nothing else is.",
+            }
+        );
         match Workshop::open(&config).await {
             Ok(workshop) => print!("{}", described(&workshop, &policies, &config.database.name).await?),
             Err(error) => {

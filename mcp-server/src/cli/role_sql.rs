@@ -46,6 +46,10 @@ pub(super) fn run(arguments: &ArgMatches, config: Result<Config, SettingsError>)
                 }
             }
         }
+        for relation in workshop.snapshot.relations() {
+            grants.schemas.insert(relation.name.schema.clone());
+            grants.unreadable += usize::from(!relation.is_readable);
+        }
         print!("{}", grants.sql(role, &config.database.name, config.database.pool_size + SPARE_CONNECTIONS));
         Ok(ExitCode::SUCCESS)
     })
@@ -53,7 +57,13 @@ pub(super) fn run(arguments: &ArgMatches, config: Result<Config, SettingsError>)
 
 /// What all callers together may see: the columns of each relation, and whether those are all of them.
 #[derive(Default)]
-struct Grants(BTreeMap<RelationName, Granted>);
+struct Grants {
+    relations: BTreeMap<RelationName, Granted>,
+    /// Every schema with relations.
+    schemas: BTreeSet<String>,
+    /// How many relations the login that asks can't read.
+    unreadable: usize,
+}
 
 #[derive(Default)]
 struct Granted {
@@ -65,7 +75,7 @@ struct Granted {
 impl Grants {
     /// Masked columns are granted too: the server reads them.
     fn add(&mut self, relation: &RelationName, columns: &[(std::sync::Arc<str>, Restriction)]) {
-        let granted = self.0.entry(relation.clone()).or_default();
+        let granted = self.relations.entry(relation.clone()).or_default();
         for (name, restriction) in columns {
             granted.all.insert(name.to_string());
             if *restriction != Restriction::Hidden && !granted.columns.iter().any(|known| **known == **name) {
@@ -81,16 +91,34 @@ impl Grants {
             sql,
             "-- A role that may read what the server's keys may see, and nothing else.\n\
              -- Run this in the database {database} as a superuser or as the owner of its tables.\n\
-             CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS CONNECTION LIMIT {connections};\n\
+             -- It may be run again after the policy has changed: what the role had is taken away first.\n\
+             DO $$BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object THEN NULL; END$$;\n\
+             -- As many connections as POOL_SIZE, and two for cancels and checks.\n\
+             ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS CONNECTION LIMIT {connections};\n\
              -- Give it a password that stands in no file: in psql, \\password {role}\n\
              ALTER ROLE {role} SET default_transaction_read_only = on;\n\
              GRANT CONNECT ON DATABASE {database} TO {role};"
         );
-        let schemas: BTreeSet<&str> = self.0.keys().map(|name| name.schema.as_str()).collect();
+        if self.unreadable > 0 {
+            let _ = writeln!(
+                sql,
+                "-- CAUTION: {} table(s) and view(s) are left out, because the login that this was written with may not read them.\n\
+                 -- Where callers shall see them, have it written again by a superuser or by their owner.",
+                self.unreadable
+            );
+        }
+        let schemas: BTreeSet<&str> = self.relations.keys().map(|name| name.schema.as_str()).collect();
+        for schema in &self.schemas {
+            let schema = quoted(schema);
+            let _ = writeln!(
+                sql,
+                "REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {role}; REVOKE ALL ON SCHEMA {schema} FROM {role};"
+            );
+        }
         for schema in schemas {
             let _ = writeln!(sql, "GRANT USAGE ON SCHEMA {} TO {role};", quoted(schema));
         }
-        for (name, granted) in self.0.iter().filter(|(_, granted)| !granted.columns.is_empty()) {
+        for (name, granted) in self.relations.iter().filter(|(_, granted)| !granted.columns.is_empty()) {
             let table = format!("{}.{}", quoted(&name.schema), quoted(&name.name));
             let columns = match granted.columns.len() == granted.all.len() {
                 true => String::new(),

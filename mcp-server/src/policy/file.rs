@@ -153,8 +153,11 @@ struct Problems(Vec<String>);
 impl Problems {
     fn must_be_known(&mut self, kind: &str, name: &str, known: &BTreeSet<String>) {
         if !known.contains(name) {
-            let list = known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-            self.0.push(format!("[{kind}s.{name}]: there is no {kind} {name}; there is {list}"));
+            let there_is = match known.iter().map(String::as_str).collect::<Vec<_>>().join(", ") {
+                list if list.is_empty() => format!("there is none at all: name the {kind}s in the settings"),
+                list => format!("there is {list}"),
+            };
+            self.0.push(format!("[{kind}s.{name}]: there is no {kind} {name}; {there_is}"));
         }
     }
 

@@ -93,6 +93,16 @@ impl Policies {
         Ok(Self(Arc::new(Inner { path, known, current: ArcSwap::from_pointee(PolicySet::new(file)) })))
     }
 
+    /// The policy file; an empty path where there is none.
+    pub(super) fn path(&self) -> &std::path::Path {
+        self.0.path.as_deref().unwrap_or(std::path::Path::new(""))
+    }
+
+    /// Whether there is a policy file.
+    pub fn has_file(&self) -> bool {
+        self.0.path.is_some()
+    }
+
     /// Whether a key may act for others.
     pub fn may_act_for(&self, key: &str) -> bool {
         self.0.current.load().file.keys.get(key).is_some_and(|section| section.may_act_for)

@@ -20,13 +20,13 @@ impl Policies {
         callers
     }
 
-    /// The patterns for a database that match nothing in it, each with its place in the file.
+    /// What of the file comes to nothing: patterns for a database that match nothing in it, and subjects for whom no key may act,
+    /// each with its place in the file.
     pub fn unmatched(&self, database: &str, catalog: &dyn Catalog) -> Vec<String> {
         let set = self.0.current.load();
-        places(&set.file, database)
-            .into_iter()
-            .flat_map(|(place, section)| unmatched(&place, section, catalog))
-            .collect()
+        let places = places(&set.file, database);
+        let patterns = places.into_iter().flat_map(|(place, section)| unmatched(&place, section, catalog));
+        patterns.chain(unreachable(&set.file)).collect()
     }
 }
 
@@ -41,6 +41,13 @@ fn places<'f>(file: &'f PolicyFile, database: &str) -> Vec<(String, &'f Section)
     }
     places.extend(file.subjects.iter().map(|(subject, section)| (format!("subjects.{subject}"), section)));
     places
+}
+
+/// Sections of subjects that no call can reach.
+fn unreachable(file: &PolicyFile) -> impl Iterator<Item = String> {
+    let is_reachable = file.keys.values().any(|section| section.may_act_for);
+    let subjects = file.subjects.keys().filter(move |_| !is_reachable);
+    subjects.map(|subject| format!("[subjects.{subject}] holds for nobody: no key has may_act_for = true"))
 }
 
 fn unmatched(place: &str, section: &Section, catalog: &dyn Catalog) -> Vec<String> {

@@ -14,6 +14,7 @@ const CONNECTIONS: &str = "pgmcp_client_connections";
 pub const HTTP_CONNECTIONS: &str = "pgmcp_http_connections";
 const HANDSHAKES_REFUSED: &str = "pgmcp_handshakes_refused_total";
 const CATALOG_LOADS: &str = "pgmcp_catalog_loads_total";
+const POLICY_FILE_OK: &str = "pgmcp_policy_file_ok";
 const POOL_CONNECTIONS: &str = "pgmcp_pool_connections";
 
 /// Upper bounds of the duration histogram's buckets, in seconds.
@@ -34,6 +35,7 @@ pub fn start() -> anyhow::Result<PrometheusHandle> {
     describe_gauge!(HTTP_CONNECTIONS, "HTTP connections open now");
     describe_counter!(HANDSHAKES_REFUSED, "Handshakes refused, by reason");
     describe_counter!(CATALOG_LOADS, "Catalog loads by database and outcome");
+    describe_gauge!(POLICY_FILE_OK, "1 while the policy file as it stands is in force, 0 while an older one is");
     describe_gauge!(POOL_CONNECTIONS, "Database connections open now, by database");
     Ok(handle)
 }
@@ -64,6 +66,11 @@ pub fn handshake_refused(reason: &'static str) {
 pub fn catalog_load(database: &str, loaded: bool) {
     counter!(CATALOG_LOADS, "database" => database.to_owned(), "outcome" => if loaded { "ok" } else { "failed" })
         .increment(1);
+}
+
+/// The policy file could be used when it was looked at last, or couldn't.
+pub fn policy_file(is_ok: bool) {
+    gauge!(POLICY_FILE_OK).set(if is_ok { 1.0 } else { 0.0 });
 }
 
 /// So many connections to the database are open.

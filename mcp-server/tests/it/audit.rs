@@ -70,11 +70,12 @@ async fn every_call_is_a_line_whatever_came_of_it() {
         (&json!("default"), &Value::Null, &json!("run_sql"))
     );
     assert_eq!((&first["database"], &first["trace_id"]), (&json!(SHOP), &json!(TRACE)));
-    let hash: String = Sha256::digest(query).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = Sha256::digest(sql).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(first["sql_sha256"], hash);
     assert!(first["duration_ms"].as_f64().unwrap() > 0.0 && first["time"].as_str().unwrap().ends_with('Z'), "{first}");
     assert_eq!(lines[1]["sql"], "DELETE FROM users WHERE email = $1");
-    assert_eq!((&lines[2]["sql"], lines[2]["sql_sha256"].as_str().unwrap().len()), (&Value::Null, 64));
+    // What can't be read has neither: its hash could be that of a short secret.
+    assert_eq!((&lines[2]["sql"], &lines[2]["sql_sha256"]), (&Value::Null, &Value::Null));
     assert_eq!((&lines[3]["tables"], &lines[4]["database"]), (&json!(["public.users"]), &json!("nowhere")));
     assert_eq!((&lines[5]["sql_sha256"], &lines[6]["tool"]), (&Value::Null, &json!("run_sq")));
     assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);

@@ -134,8 +134,36 @@ async fn the_role_that_is_written_may_read_what_the_keys_see_and_no_more() {
     assert!(!may("SELECT ssn FROM people").await && !may("SELECT * FROM people").await);
     assert!(!may("SELECT salary FROM payroll").await);
     assert!(!may("CREATE TABLE sales.x (id int)").await && !may("DELETE FROM people").await);
+    // Written and run again under a narrower policy, it takes away what is hidden now.
+    std::fs::write(&file, format!("{POLICY}\n[databases.{name}]\ndeny_tables = [\"sales.*\"]\n")).unwrap();
+    let narrower = run(Some(&postgres.superuser_url(&name)), &["role-sql", "--role", "narrow_reader"], &keys, "");
+    sqlx::raw_sql("RESET ROLE").execute(&mut superuser).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(narrower.out.clone())).execute(&mut superuser).await.unwrap();
+    sqlx::raw_sql("SET ROLE narrow_reader").execute(&mut superuser).await.unwrap();
+    let mut may = async |sql: &'static str| sqlx::raw_sql(sql).execute(&mut superuser).await.is_ok();
+    assert!(may("SELECT id, name FROM people").await && !may("SELECT * FROM sales.orders").await, "{}", narrower.out);
     sqlx::raw_sql("RESET ROLE; DROP OWNED BY narrow_reader; DROP ROLE narrow_reader")
         .execute(&mut superuser)
         .await
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_is_judged_for_somebody_there_is() {
+    let postgres = shared_postgres().await;
+    let name = database(postgres).await;
+    let url = postgres.superuser_url(&name);
+    let keys = [("WS_API_KEY", "web:web-key-of-22-characters,ops:ops-key-of-22-characters")];
+    let check = |arguments: &[&str]| run(Some(&url), &[&["check", "SELECT 1"], arguments].concat(), &keys, "");
+    assert_eq!(check(&[]).code, Some(0));
+    for (arguments, words) in [
+        (&["--key", "wbe"][..], "there is no key wbe in WS_API_KEY; there is"),
+        (&["--key", "ops", "--subject", "alice"], "the key ops may not act for others"),
+        (&["--no-database", "--policy", "policy.toml"], "cannot be used with"),
+    ] {
+        let said = check(arguments);
+        assert!(said.code != Some(0) && said.err.contains(words), "{arguments:?}: {}", said.err);
+    }
+    let none = run(Some(&url), &["policy", "check"], &keys, "");
+    assert!(none.out.starts_with("There is no policy file:"), "{}", none.out);
 }

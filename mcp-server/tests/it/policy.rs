@@ -184,7 +184,7 @@ async fn a_changed_file_takes_effect_and_a_bad_one_does_not() {
     let mut stage = Stage::new(POLICY).await;
     let mut ops = stage.ops().await;
     assert_eq!(rows(&mut ops, "SELECT salary FROM payroll").await, json!([{ "salary": 777_001 }]));
-    fs::write(&stage.file, "[default]\ndeny_tables = [\"public.payroll\"]\n").unwrap();
+    fs::write(&stage.file, "[default]\ndeny_tables = [\"public.payroll\", \"public.payrol\"]\n").unwrap();
     let file = stage.file.clone();
     let hidden = async |stage: &Stage| {
         let params = json!({ "name": "run_sql", "arguments": { "query": "SELECT salary FROM payroll" } });
@@ -192,6 +192,8 @@ async fn a_changed_file_takes_effect_and_a_bad_one_does_not() {
         answer["result"]["structuredContent"]["error"]["code"] == "TABLE_NOT_FOUND"
     };
     until("the new policy is in force", async || hidden(&stage).await).await;
+    let warned = |line: &str| line.contains("public.payrol matches nothing").then_some(());
+    stage.server.process().logged("that a pattern matches nothing", warned).await.unwrap();
     fs::write(&file, "[default]\ndeny_tables = [\"payroll\"]\n").unwrap();
     let told = |line: &str| line.contains("the old policy stays in force").then(|| line.to_owned());
     let line = stage.server.process().logged("that the file is bad", told).await.unwrap();
