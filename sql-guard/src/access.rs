@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::catalog::{Catalog, Function, ObjectId, Relation, RelationName, TypeName, View};
+use crate::catalog::{self, Catalog, Function, ObjectId, Relation, RelationName, TypeName, View};
 use crate::columns::{Column, Columns, Restriction};
 use crate::functions;
 use crate::policy::Policy;
@@ -19,6 +19,8 @@ pub struct Access {
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) policy: Arc<Policy>,
     sights: Mutex<HashMap<RelationName, Sight>>,
+    /// The relations that were looked at to the end, in order.
+    looked: Mutex<Vec<RelationName>>,
     /// Why each function that was asked for may not run, if it may not.
     pub(crate) routines: Mutex<HashMap<ObjectId, Option<String>>>,
     /// The same for functions behind operators, and for what types run.
@@ -40,7 +42,7 @@ pub(crate) enum Sight {
 }
 
 /// A relation that the caller may read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Seen {
     /// Its columns to statements.
     pub(crate) columns: Columns,
@@ -77,6 +79,7 @@ impl Access {
             catalog,
             policy,
             sights: Mutex::default(),
+            looked: Mutex::default(),
             routines: Mutex::default(),
             behind: Mutex::default(),
             types: Mutex::default(),
@@ -145,10 +148,25 @@ impl Access {
             return Some(known.clone());
         }
         let relation = self.catalog.relation(&name.schema, &name.name)?;
-        // What leads back to itself is hidden on the way.
+        // What leads back to itself is hidden on the way, until the rules have been looked at.
         lock(&self.sights).insert(name.clone(), Sight::Hidden);
-        let sight = self.look(relation).map_or(Sight::Hidden, |seen| Sight::Seen(Arc::new(seen)));
-        lock(&self.sights).insert(name.clone(), sight.clone());
+        let by_rules = self.look(relation);
+        let begun = lock(&self.looked).len();
+        let sight = by_rules.and_then(|seen| {
+            // Code may speak of what it stands behind, by a word in a comment: that says nothing against it.
+            lock(&self.sights).insert(name.clone(), Sight::Seen(Arc::new(seen.clone())));
+            self.look_at_code(relation, seen)
+        });
+        let sight = sight.map_or(Sight::Hidden, |seen| Sight::Seen(Arc::new(seen)));
+        let (mut sights, mut looked) = (lock(&self.sights), lock(&self.looked));
+        if matches!(sight, Sight::Hidden) {
+            // What was found out meanwhile took it for visible.
+            for other in looked.drain(begun..) {
+                sights.remove(&other);
+            }
+        }
+        looked.push(name.clone());
+        sights.insert(name.clone(), sight.clone());
         Some(sight)
     }
 
@@ -159,6 +177,7 @@ impl Access {
             .filter(|relation| matches!(self.sight(&relation.name.schema, &relation.name.name), Some(Sight::Seen(_))))
     }
 
+    /// What the rules make of a relation; nothing where they hide it.
     fn look(&self, relation: &Relation) -> Option<Seen> {
         let ancestors = self.kin(relation, |relation| &relation.parents);
         let descendants = self.kin(relation, |relation| &relation.children);
@@ -188,12 +207,10 @@ impl Access {
             for seen in read.iter().filter_map(Sight::seen) {
                 runs_code |= seen.runs_code;
             }
-            // The policy that names the view answers for what the view shows.
-            if !self.policy.names_table(&relation.name) {
-                if self.code_shows_restricted(relation, view, &functions, &words) {
-                    return None;
-                }
-                self.inherit(&mut columns, view, &read)?;
+            // The policy that names the view lets it show what is hidden; what is masked stays so.
+            match self.policy.names_table(&relation.name) {
+                true => self.inherit_masks(&mut columns, view, &read),
+                false => self.inherit(&mut columns, view, &read)?,
             }
         }
         let to_views = Columns::all(columns.iter().cloned()).ok()?;
@@ -206,8 +223,33 @@ impl Access {
         Some(Seen { columns: Columns::all(columns).ok()?, to_views, is_readable, runs_code })
     }
 
+    /// What the code behind a relation makes of it besides: nothing where it shows what the caller may not see.
+    fn look_at_code(&self, relation: &Relation, seen: Seen) -> Option<Seen> {
+        if let Some(view) = &relation.view
+            && !self.policy.names_table(&relation.name)
+            && self.code_shows_restricted(relation, view)
+        {
+            return None;
+        }
+        let is_denied = |of: &catalog::Column| self.column_type_denied(&of.type_name, &relation.name).is_some();
+        let is_fixed: Vec<bool> = relation.columns.iter().map(is_denied).collect();
+        let fix = |columns: &Columns| {
+            let fixed = columns.known().iter().zip(&is_fixed).map(|(column, is_fixed)| Column {
+                restriction: if *is_fixed { column.restriction.max(Restriction::Fixed) } else { column.restriction },
+                ..column.clone()
+            });
+            Columns::all(fixed).ok()
+        };
+        match is_fixed.contains(&true) {
+            true => Some(Seen { columns: fix(&seen.columns)?, to_views: fix(&seen.to_views)?, ..seen }),
+            false => Some(seen),
+        }
+    }
+
     /// Whether what a view reads of the system or calls shows what the caller may not see.
-    fn code_shows_restricted(&self, relation: &Relation, view: &View, functions: &[&Function], words: &Words) -> bool {
+    fn code_shows_restricted(&self, relation: &Relation, view: &View) -> bool {
+        let functions: Vec<&Function> = view.functions.iter().filter_map(|id| self.catalog.function(*id)).collect();
+        let words = Words::of(&view.definition);
         let reaches_far = |function: &&Function| {
             let extension = function.extension.as_deref();
             extension.and_then(|extension| functions::of_extension(extension, &function.name)) == Some(false)
@@ -222,13 +264,13 @@ impl Access {
             || view.reads.iter().any(|name| of_system(name) && (has_rules || name.name.contains("stat")))
             || functions.iter().any(|function| self.function_shows_restricted(function, &relation.name))
             // What runs a text may find it in the view, or put it together there.
-            || (reaches_far || self.runs_text(words))
-                && (has_rules || self.speaks_of_restricted(words, Some(&relation.name)))
+            || (reaches_far || self.runs_text(&words))
+                && (has_rules || self.speaks_of_restricted(&words, Some(&relation.name)))
     }
 
     /// A relation's columns under the rules about columns: its own, and those of its kin.
     fn own_columns(&self, relation: &Relation, kin: &[&Relation]) -> Vec<Column> {
-        let restriction = |column: &crate::catalog::Column| {
+        let restriction = |column: &catalog::Column| {
             let of_kin = || kin.iter().filter(|kin| kin.columns.iter().any(|other| other.name == column.name));
             let names = || of_kin().map(|kin| &kin.name).chain([&relation.name]);
             let is_secret = || self.policy.is_sensitive(&column.name) && self.holds_text(&column.type_name);
@@ -240,8 +282,6 @@ impl Access {
                 || is_secret()
             {
                 Restriction::Masked
-            } else if self.column_type_denied(&column.type_name, &relation.name).is_some() {
-                Restriction::Fixed
             } else {
                 Restriction::Free
             }
@@ -267,6 +307,21 @@ impl Access {
         let ruled =
             self.policy.denies_table(name) || !self.policy.allows_table(name) || self.policy.has_column_rule(name);
         self.look_at(name).or(ruled.then_some(Sight::Hidden))
+    }
+
+    /// Masks the columns of a view that show masked ones; all of them where it can't be told which do.
+    fn inherit_masks(&self, columns: &mut [Column], view: &View, read: &[Sight]) {
+        let is_masked = |column: &Column| column.restriction == Restriction::Masked;
+        if !read.iter().filter_map(Sight::seen).any(|seen| seen.to_views.known().iter().any(is_masked)) {
+            return;
+        }
+        let outputs = definition::outputs(&view.definition, self)
+            .filter(|outputs| !outputs.is_open() && outputs.known().len() == columns.len());
+        for (at, column) in columns.iter_mut().enumerate() {
+            if outputs.as_ref().is_none_or(|outputs| is_masked(&outputs.known()[at])) {
+                column.restriction = column.restriction.max(Restriction::Masked);
+            }
+        }
     }
 
     /// Restricts the columns of a view by what they show of the relations that it reads; nothing where it can't be seen.

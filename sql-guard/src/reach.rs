@@ -124,6 +124,13 @@ impl Access {
         if let Some(name) = body.all().filter(counts).find(|word| is_of_system(word)) {
             return Some(format!("reads the system catalog {name}"));
         }
+        // Names of what is hidden, or whether there is anything of that name.
+        let looks_up = |word: &&str| types::refusal(word).is_some() && word.starts_with("reg");
+        if self.policy.has_rules()
+            && let Some(name) = body.all().find(looks_up)
+        {
+            return Some(format!("looks names up ({name})"));
+        }
         let is_clean = || {
             let sql = function.sql.as_deref().filter(|_| !reached.is_anywhere);
             let outputs = sql.and_then(|sql| definition::outputs(sql, self));

@@ -124,7 +124,12 @@ fn visible_table(table: &Table, access: &Access) -> Option<Table> {
     });
     let indexes = table.indexes.iter().filter(|index| {
         let Index { definition, predicate, columns, .. } = index;
-        columns.iter().all(|column| !speaks(column)) && !speaks(definition) && !predicate.as_deref().is_some_and(tells)
+        // What isn't the name of a column is an expression, which may hold values.
+        let is_name = |column: &&String| restrictions.iter().any(|(name, _)| **name == ***column);
+        columns.iter().all(|column| !speaks(column))
+            && !columns.iter().filter(|column| !is_name(column)).any(|column| tells(column))
+            && !speaks(definition)
+            && !predicate.as_deref().is_some_and(tells)
     });
     let foreign_keys: Vec<ForeignKey> =
         table.foreign_keys.iter().filter(|key| is_visible_key(key, access)).cloned().collect();

@@ -102,6 +102,18 @@ const SCHEMA: &str = r#"
     INSERT INTO of_both VALUES (1, 'SECRET of both');
     CREATE FUNCTION ctid(anyelement) RETURNS text LANGUAGE sql STABLE AS 'SELECT $1::text';
 
+    -- A comment that speaks of a view which reads what the function is behind.
+    CREATE TABLE sales (region text, amount numeric);
+    INSERT INTO sales VALUES ('north', 100);
+    CREATE FUNCTION tax(a numeric) RETURNS numeric LANGUAGE sql STABLE AS '-- used by sales_report
+        SELECT round(a * 0.19, 2)';
+    CREATE VIEW sales_taxed AS SELECT region, tax(amount) AS tax FROM sales;
+    CREATE VIEW sales_report AS SELECT region, sum(tax) AS tax FROM sales_taxed GROUP BY region;
+    CREATE INDEX flagged ON people ((ssn = 'SECRET number'));
+    CREATE FUNCTION finds(t text) RETURNS text LANGUAGE sql STABLE AS 'SELECT t::regclass::text';
+
+    CREATE VIEW numbered AS SELECT id, ssn AS number FROM people;
+    CREATE VIEW counted AS SELECT max(ssn) AS number FROM people;
     CREATE VIEW named AS SELECT content FROM vault;
     CREATE FUNCTION harmless(i int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT i * 2 -- twice';
 "#;
@@ -113,7 +125,7 @@ const POLICY: &str = r#"
     [keys.many]
     allow_tables = ["public.*", "closed.*"]
     [keys.one]
-    allow_tables = ["public.*", "public.named"]
+    allow_tables = ["public.*", "public.named", "public.numbered", "public.counted"]
 "#;
 
 const MANY: &str = "many-key-of-22-characters";
@@ -192,6 +204,7 @@ async fn what_is_hidden_stays_hidden_whatever_leads_there() {
     }
     for (statement, code) in [
         ("SELECT values_of('people')", "FUNCTION_DENIED"),
+        ("SELECT finds('vault')", "FUNCTION_DENIED"),
         ("SELECT * FROM statistics_of", "TABLE_NOT_FOUND"),
         ("SELECT * FROM names_of", "TABLE_NOT_FOUND"),
     ] {
@@ -200,10 +213,17 @@ async fn what_is_hidden_stays_hidden_whatever_leads_there() {
     assert_eq!(client.rows("SELECT harmless(id) FROM copies", json!([])).await.rows.get(), r#"[{"harmless":2}]"#);
     assert_eq!(client.rows("SELECT login_name(1)", json!([])).await.rows.get(), r#"[{"login_name":"ada"}]"#);
     assert_eq!(client.rows("SELECT person FROM copies", json!([])).await.rows.get(), r#"[{"person":"***"}]"#);
-    // The policy that names the very view answers for it.
+    assert_eq!(
+        client.rows("SELECT * FROM sales_report", json!([])).await.rows.get(),
+        r#"[{"region":"north","tax":19.00}]"#
+    );
+    // The policy that names the very view lets it show what is hidden, not what is masked.
     let mut client = Client::open_with_key(&server, ONE).await;
     let rows = client.rows("SELECT * FROM named", json!([])).await;
     assert_eq!(rows.rows.get(), r#"[{"content":"SECRET of the vault"}]"#);
+    for query in ["SELECT number FROM numbered", "SELECT number FROM counted"] {
+        assert_eq!(client.rows(query, json!([])).await.rows.get(), r#"[{"number":"***"}]"#, "{query}");
+    }
 }
 
 #[tokio::test]
@@ -213,7 +233,7 @@ async fn a_catalog_does_not_speak_of_types_that_are_rows_of_what_is_hidden() {
     let list = client.request("resources/list", json!({})).await;
     let uri = list["result"]["resources"][0]["uri"].as_str().unwrap().to_owned();
     let answer = client.request("resources/read", json!({ "uri": uri })).await.to_string();
-    assert!(answer.contains("copies") && !answer.contains("vault"), "{answer}");
+    assert!(answer.contains("copies") && !answer.contains("vault") && !answer.contains("SECRET"), "{answer}");
 }
 
 /// Each of these leaves a word in a log table where its code runs, as a superuser's would.
