@@ -123,6 +123,13 @@ impl Access {
         }
     }
 
+    /// Whether a text has the name of a relation in it that policy hides.
+    pub fn names_hidden(&self, text: &str) -> bool {
+        let mut hidden = self.catalog.relations().map(|relation| &relation.name);
+        self.policy.has_rules()
+            && hidden.any(|name| text.contains(&name.name) && matches!(self.look_at(name), Some(Sight::Hidden)))
+    }
+
     /// Whether policy hides or masks anything.
     pub fn restricts(&self) -> bool {
         *self.restricts.get_or_init(|| {
@@ -294,8 +301,11 @@ impl Access {
         let restricted: Vec<Column> =
             own.iter().filter(|column| column.restriction >= Restriction::Masked).cloned().collect();
         for (column, of) in own.iter_mut().zip(&relation.columns) {
-            let Some(words) = &of.generated_from else { continue };
-            let from = restricted.iter().filter(|other| other.name.as_deref().is_some_and(|name| words.mention(name)));
+            // A partition may compute a column of its own otherwise, and its rows are its parents' too.
+            let of_kin = kin.iter().flat_map(|kin| &kin.columns).filter(|other| other.name == of.name);
+            let words: Vec<&Words> = of_kin.chain([of]).filter_map(|column| column.generated_from.as_deref()).collect();
+            let mentioned = |name: &str| words.iter().any(|words| words.mention(name));
+            let from = restricted.iter().filter(|other| other.name.as_deref().is_some_and(mentioned));
             column.restriction = from.map(|other| other.restriction).max().unwrap_or_default().max(column.restriction);
         }
         own

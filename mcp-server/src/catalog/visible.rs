@@ -119,7 +119,8 @@ fn visible_table(table: &Table, access: &Access) -> Option<Table> {
         default_value: column
             .default_value
             .clone()
-            .filter(|default| restriction(&column.name) < Restriction::Masked && !tells(default)),
+            .filter(|default| restriction(&column.name) < Restriction::Masked && !tells(default))
+            .filter(|default| !access.names_hidden(default)),
         ..column.clone()
     });
     let indexes = table.indexes.iter().filter(|index| {

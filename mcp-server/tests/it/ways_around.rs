@@ -112,6 +112,7 @@ const SCHEMA: &str = r#"
     CREATE INDEX flagged ON people ((ssn = 'SECRET number'));
     CREATE FUNCTION finds(t text) RETURNS text LANGUAGE sql STABLE AS 'SELECT t::regclass::text';
 
+    CREATE TABLE numbered_by (id int DEFAULT length('vault_numbers'), name text);
     CREATE VIEW numbered AS SELECT id, ssn AS number FROM people;
     CREATE VIEW counted AS SELECT max(ssn) AS number FROM people;
     CREATE VIEW named AS SELECT content FROM vault;

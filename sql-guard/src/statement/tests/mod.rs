@@ -108,6 +108,7 @@ impl Shop {
         let (events, part) = (tables[6].name.clone(), tables[7].name.clone());
         tables[6].children.push(part);
         tables[7].parents.push(events);
+        tables[7].columns[2].generated_from = Some(Arc::new(Words::of("upper(what)")));
         let functions = [
             function(1, "leak", 0, Volatile, ""),
             function(2, "leak", 1, Volatile, ""),

@@ -265,6 +265,8 @@ fn rules_hold_for_a_table_and_its_partitions_alike() {
     let mask = |pattern: &str| Policy { mask_columns: patterns(&[pattern]), ..Policy::default() };
     assert_eq!(masked(mask("public.events.who"), "SELECT * FROM events_2024"), [3]);
     assert_eq!(masked(mask("public.events_2024.who"), "SELECT * FROM events"), [3]);
+    // The partition computes who from what.
+    assert_eq!(masked(mask("public.events.what"), "SELECT * FROM events"), [2, 3]);
     let deny = |pattern: &str| Policy { deny_tables: patterns(&[pattern]), ..Policy::default() };
     refused_as(deny("public.events"), "SELECT * FROM events_2024", TableNotFound, "events_2024");
     refused_as(deny("public.events_2024"), "SELECT * FROM events", TableNotFound, "events");
