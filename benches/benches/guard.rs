@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group};
-use sql_guard::{Access, Catalog, Column, Guard, IN_PLACE_STACK, Limits, Policy, Relation, RelationName, TypeName};
+use sql_guard::{Access, Catalog, Column, Guard, IN_PLACE_STACK, Limits, Policy, Relation, TypeName};
 
 /// A usual query of about 230 bytes.
 const USUAL: &str = "SELECT u.name, count(o.id) AS orders, sum(o.total) AS spent FROM users AS u JOIN orders AS o ON o.user_id = u.id \
@@ -23,18 +23,8 @@ struct Shop {
 
 impl Shop {
     fn new() -> Self {
-        let text = TypeName { schema: "pg_catalog".into(), name: "text".into() };
-        let column =
-            |name: &str| Column { name: name.into(), type_name: text.clone(), is_readable: true, generated_from: None };
-        let table = |name: &str, columns: &[&str]| Relation {
-            name: RelationName { schema: "public".to_owned(), name: name.to_owned() },
-            columns: columns.iter().map(|name| column(name)).collect(),
-            parents: Vec::new(),
-            children: Vec::new(),
-            view: None,
-            is_readable: true,
-            is_extensions: false,
-            runs_code: false,
+        let table = |name: &str, columns: &[&str]| {
+            Relation::table("public", name, columns.iter().map(|name| Column::new(name, TypeName::text())))
         };
         let tables = [
             table("users", &["id", "name", "password"]),

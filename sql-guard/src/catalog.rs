@@ -24,6 +24,13 @@ pub struct TypeName {
     pub name: Arc<str>,
 }
 
+impl TypeName {
+    /// PostgreSQL's `text`.
+    pub fn text() -> Self {
+        Self { schema: PG_CATALOG.into(), name: "text".into() }
+    }
+}
+
 /// PostgreSQL's number of an object.
 pub type ObjectId = u32;
 
@@ -49,6 +56,22 @@ pub struct Relation {
     pub runs_code: bool,
 }
 
+impl Relation {
+    /// A table that stands alone, and that the role may read.
+    pub fn table(schema: &str, name: &str, columns: impl IntoIterator<Item = Column>) -> Self {
+        Self {
+            name: RelationName { schema: schema.to_owned(), name: name.to_owned() },
+            columns: columns.into_iter().collect(),
+            parents: Vec::new(),
+            children: Vec::new(),
+            view: None,
+            is_readable: true,
+            is_extensions: false,
+            runs_code: false,
+        }
+    }
+}
+
 /// A column of a relation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
@@ -60,6 +83,13 @@ pub struct Column {
     pub is_readable: bool,
     /// The words of the expression that it is generated from.
     pub generated_from: Option<Arc<Words>>,
+}
+
+impl Column {
+    /// A column that the role may read.
+    pub fn new(name: &str, type_name: TypeName) -> Self {
+        Self { name: name.into(), type_name, is_readable: true, generated_from: None }
+    }
 }
 
 /// What a view reads and runs.

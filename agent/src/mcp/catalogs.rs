@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use moka::future::Cache;
 use shared_protocol::catalog::{CatalogPage, Table};
-use sql_guard::{Column, Relation, RelationName, TypeName};
+use sql_guard::{Column, Relation, TypeName};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
@@ -142,21 +142,6 @@ impl sql_guard::Catalog for Catalog {
 
 /// A table as the guard's advice wants it: its columns by name; types are the server's to judge.
 fn relation(table: &Table) -> Relation {
-    let of_any_type = TypeName { schema: "pg_catalog".into(), name: "text".into() };
-    let column = |column: &shared_protocol::catalog::Column| Column {
-        name: column.name.as_str().into(),
-        type_name: of_any_type.clone(),
-        is_readable: true,
-        generated_from: None,
-    };
-    Relation {
-        name: RelationName { schema: table.schema_name.clone(), name: table.table_name.clone() },
-        columns: table.columns.iter().map(column).collect(),
-        parents: Vec::new(),
-        children: Vec::new(),
-        view: None,
-        is_readable: true,
-        is_extensions: false,
-        runs_code: false,
-    }
+    let columns = table.columns.iter().map(|column| Column::new(&column.name, TypeName::text()));
+    Relation::table(&table.schema_name, &table.table_name, columns)
 }

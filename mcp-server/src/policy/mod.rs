@@ -272,4 +272,26 @@ mod tests {
         assert_eq!(rules("web", None), rules("other", Some("bob")));
         assert!(!policies.may_act_for("web"));
     }
+    #[test]
+    fn a_half_written_file_is_never_in_force() {
+        let known = Known { databases: ["shop".to_owned()].into(), keys: ["web".to_owned()].into() };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("policy.toml");
+        let write = |text: &str| std::fs::write(&path, text).unwrap();
+        write("[default]\ndeny_tables = [\"a.a\"]\n[keys.web]\ndeny_tables = [\"b.b\"]");
+        let policies = Policies::load(Some(path.clone()), known).unwrap();
+        let denied = || policies.rules("shop", &Caller::of_key("web")).policy.deny_tables.len();
+        let mut seen = Seen::default();
+        assert!(!policies.reload(&mut seen).unwrap());
+        // The file as it is on the way: all that it says by now is right.
+        write("[default]\ndeny_tables = [\"a.a\"]\n");
+        assert!(!policies.reload(&mut seen).unwrap());
+        assert_eq!(denied(), 2);
+        write("[default]\ndeny_tables = [\"a.a\"]\n[keys.web]\ndeny_tables = [\"b.b\", \"c.c\"]");
+        assert!(!policies.reload(&mut seen).unwrap());
+        assert_eq!(denied(), 2);
+        assert!(policies.reload(&mut seen).unwrap(), "two looks agree");
+        assert_eq!(denied(), 3);
+        assert!(!policies.reload(&mut seen).unwrap(), "nothing is new");
+    }
 }

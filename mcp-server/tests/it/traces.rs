@@ -200,3 +200,19 @@ async fn what_the_driver_can_not_describe_is_not_left_prepared() {
     let left: i64 = sqlx::query_scalar(count).bind(query).fetch_one(session.connection()).await.unwrap();
     assert_eq!(left, 0);
 }
+
+#[tokio::test]
+async fn what_failed_after_the_driver_could_not_describe_it_is_not_left_prepared() {
+    let postgres = shared_postgres().await;
+    let name = database_of(postgres, "CREATE TABLE t (id int);").await;
+    let runner = Runner::new(&postgres.reader_url(&name), &["--pool-size", "1"]);
+    let query = "SELECT '{[1,3)}'::int4multirange AS ranges, 1 / 0 AS never";
+    for _ in 0..2 {
+        let error = runner.run(query, &[]).await.unwrap_err();
+        assert!(error.to_string().contains("division by zero"), "{error}");
+    }
+    let mut session = runner.database.session().await.unwrap();
+    let count = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%multirange%' AND statement <> $1";
+    let left: i64 = sqlx::query_scalar(count).bind(count).fetch_one(session.connection()).await.unwrap();
+    assert_eq!(left, 0);
+}

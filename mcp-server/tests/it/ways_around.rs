@@ -343,3 +343,26 @@ async fn code_that_no_statement_names_does_not_run() {
         assert_eq!(ran, 0, "after {statements:?}");
     }
 }
+
+const STANDS_BEFORE: &str = "
+    CREATE SCHEMA before;
+    GRANT USAGE ON SCHEMA before TO PUBLIC;
+    CREATE FUNCTION before.tells(a integer, b integer) RETURNS integer LANGUAGE plpgsql VOLATILE AS 'BEGIN RETURN 7; END';
+    CREATE OPERATOR before.+ (LEFTARG = integer, RIGHTARG = integer, FUNCTION = before.tells);
+    CREATE TABLE plain (id integer);";
+
+#[tokio::test]
+async fn an_operator_that_stands_before_postgresqls_own_is_judged_as_what_it_is() {
+    let postgres = shared_postgres().await;
+    let database = database_of(postgres, STANDS_BEFORE).await;
+    let mut superuser = postgres.superuser(&database).await.unwrap();
+    let path = format!("ALTER DATABASE {database} SET search_path TO before, pg_catalog, public");
+    sqlx::raw_sql(AssertSqlSafe(path)).execute(&mut superuser).await.unwrap();
+    let server = McpServer::start(ServerOptions::new(postgres.reader_url(&database))).await.unwrap();
+    let mut client = Client::open(&server).await;
+    for statement in ["SELECT 1 + 1", "SELECT id + 1 FROM plain", "SELECT 1"] {
+        let error = client.error(json!({ "query": statement })).await;
+        assert_eq!(error["code"], "FUNCTION_DENIED", "{statement}: {error}");
+    }
+    assert!(server.logs().contains("the operator before.+, which stands before pg_catalog's"), "{}", server.logs());
+}

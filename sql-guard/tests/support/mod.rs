@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sql_guard::{Access, Catalog, Column, Guard, Policy, Relation, RelationName, TypeName};
+use sql_guard::{Access, Catalog, Column, Guard, Policy, Relation, TypeName};
 
 /// Tables `users`, `orders` and `order_items` in `public`, and nothing else.
 pub(crate) struct Shop {
@@ -19,22 +19,8 @@ const TABLES: &[(&str, &[&str])] = &[
 impl Shop {
     /// The shop as somebody with these rules sees it.
     pub(crate) async fn access(guard: &Guard, policy: Policy) -> Arc<Access> {
-        let text = TypeName { schema: "pg_catalog".into(), name: "text".into() };
-        let column = |name: &&str| Column {
-            name: (*name).into(),
-            type_name: text.clone(),
-            is_readable: true,
-            generated_from: None,
-        };
-        let relations = TABLES.iter().map(|(name, columns)| Relation {
-            name: RelationName { schema: "public".to_string(), name: (*name).to_string() },
-            columns: columns.iter().map(column).collect(),
-            parents: Vec::new(),
-            children: Vec::new(),
-            view: None,
-            is_readable: true,
-            is_extensions: false,
-            runs_code: false,
+        let relations = TABLES.iter().map(|(name, columns)| {
+            Relation::table("public", name, columns.iter().map(|name| Column::new(name, TypeName::text())))
         });
         let shop = Self { search_path: vec!["public".to_string()], relations: relations.collect() };
         guard.access(Arc::new(shop), Arc::new(policy)).await.expect("the guard has time")

@@ -38,21 +38,12 @@ fn table(schema: &str, name: &str, columns: &str) -> Relation {
             "kind" => type_name("pg_catalog", "regclass"),
             "checked" => type_name("public", "checked_text"),
             "state" => type_name("public", "status"),
-            _ => type_name("pg_catalog", "text"),
+            _ => TypeName::text(),
         },
         is_readable: name != "locked",
         generated_from: None,
     };
-    Relation {
-        name: RelationName { schema: schema.into(), name: name.into() },
-        columns: columns.split(' ').map(column).collect(),
-        parents: Vec::new(),
-        children: Vec::new(),
-        view: None,
-        is_readable: true,
-        is_extensions: false,
-        runs_code: false,
-    }
+    Relation::table(schema, name, columns.split(' ').map(column))
 }
 
 fn view(name: &str, columns: &str, reads: &str, definition: &str) -> Relation {
@@ -68,8 +59,8 @@ fn function(id: ObjectId, name: &str, arguments: usize, volatility: Volatility, 
         name: name.into(),
         least: arguments,
         most: Some(arguments),
-        arguments: vec![type_name("pg_catalog", "text"); arguments],
-        returns: vec![type_name("pg_catalog", "text")],
+        arguments: vec![TypeName::text(); arguments],
+        returns: vec![TypeName::text()],
         volatility,
         is_security_definer: body.starts_with("definer"),
         is_procedure: false,
@@ -154,7 +145,7 @@ impl Shop {
                 "tidy_text",
                 UserType {
                     checks: Some(Arc::new(Words::of("CHECK (tidy(VALUE) ~ '^a')"))),
-                    parts: vec![type_name("pg_catalog", "text")],
+                    parts: vec![TypeName::text()],
                     is_domain: true,
                     ..UserType::default()
                 },

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::access::{Access, Sight};
+use super::{Access, Sight};
 use crate::catalog::{TypeName, UserType};
 use crate::columns::Restriction;
 use crate::system::PG_CATALOG;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::access::Access;
+use super::Access;
 use crate::catalog::{Function, FunctionRef, TypeName};
 use crate::system::PG_CATALOG;
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::access::{Access, Sight};
+use super::{Access, Sight};
 use crate::catalog::{Function, FunctionRef, ObjectId, RelationName, TypeName, UserType, Volatility};
 use crate::columns::Restriction;
 use crate::functions::{self, Standing};

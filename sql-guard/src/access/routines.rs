@@ -1,8 +1,8 @@
 //! The verdicts on the database's own functions, operators, types and hooks, each found out once for a caller.
 
-use crate::access::{Access, lock};
+use super::reach::{Question, Reached, Road};
+use super::{Access, lock};
 use crate::catalog::{Function, FunctionRef, Hook, Operator, RelationName, TypeName};
-use crate::reach::{Question, Reached, Road};
 use crate::system::PG_CATALOG;
 use crate::types::ALLOWED;
 
