@@ -1,6 +1,6 @@
 //! Syntax trees as the mutator sees them: parsed from text, changed in place, printed again.
 
-use pg_query::protobuf::{Alias, CoercionForm, Node, RawStmt, SelectStmt};
+use pg_query::protobuf::{AExpr, AExprKind, Alias, CoercionForm, Node, RawStmt, SelectStmt};
 use pg_query::{NodeEnum, protobuf};
 
 /// A place in a statement that a mutation can change.
@@ -115,7 +115,15 @@ fn visit_node(node: &mut Node, act: &mut dyn FnMut(Spot<'_>)) {
 /// The nodes right below one that isn't a query.
 fn children(node: &mut NodeEnum) -> Vec<&mut Node> {
     match node {
-        NodeEnum::AExpr(of) => some([&mut of.lexpr, &mut of.rexpr]),
+        NodeEnum::AExpr(of) => {
+            let AExpr { kind, lexpr, rexpr, .. } = &mut **of;
+            if *kind != AExprKind::AexprSimilar as i32 {
+                return some([lexpr, rexpr]);
+            }
+            // The printer stops the process where the pattern isn't within the call that the grammar makes of it.
+            let call = rexpr.as_mut().and_then(|call| call.node.as_mut());
+            some([lexpr]).into_iter().chain(call.into_iter().flat_map(children)).collect()
+        }
         NodeEnum::BoolExpr(of) => of.args.iter_mut().collect(),
         // EXTRACT and its like: only some arguments can be written there, and the printer stops the process at others.
         NodeEnum::FuncCall(of) if of.funcformat == CoercionForm::CoerceSqlSyntax as i32 => Vec::new(),
