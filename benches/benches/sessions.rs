@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use daemon::settings::Source;
 use harness::{PgBouncer, SHOP, ThrowawayPostgres};
 use mcp_server::caller::Caller;
-use mcp_server::catalog::Catalogs;
+use mcp_server::catalog::CatalogCache;
 use mcp_server::config::{Config, VARIABLES, command};
 use mcp_server::databases::{Database, Frame, SessionPins};
 use mcp_server::executor::{Copies, CostLimits, Executor, PageLimit, ResultMemory, Run, RunLimits};
@@ -55,7 +55,7 @@ fn database(url: &str, mode: &str) -> Result<Arc<Database>> {
     let flags = ["mcp-server", "--ws-api-key", key, "--postgres-sslmode", "disable", "--database-url", url];
     let flags = flags.into_iter().chain(["--postgres-mode", mode]);
     let config = Config::from_source(Source::from_parts(command(), VARIABLES, flags, |_| None)?)?;
-    Ok(Database::new(&config.database, SessionPins::of(&config)))
+    Ok(Database::alone(&config.databases.default, SessionPins::of(&config)))
 }
 
 /// Times of a warm statement with all that `frame` puts around it.
@@ -77,7 +77,7 @@ async fn statements(database: &Database, frame: &Frame) -> Result<Vec<Duration>>
 /// Times from a cancel until its call has its answer, which comes when the statement has ended on PostgreSQL.
 async fn cancels(database: &Arc<Database>, superuser: &mut PgConnection) -> Result<Vec<Duration>> {
     let guard = Guard::new(Limits::default());
-    let catalogs = Catalogs::new(Arc::clone(database), guard.clone(), Duration::from_secs(3600));
+    let catalogs = CatalogCache::new(Arc::clone(database), guard.clone(), Duration::from_secs(3600));
     let rules = Policies::load(None, Known::default())?.rules(database.name(), &Caller::default());
     let visible = catalogs.visible(&catalogs.current().await?, &rules).await?;
     let query = guard.check(ENDLESS, visible.access()).await.context("check it")?;

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use daemon::settings::Source;
 use harness::ThrowawayPostgres;
-use mcp_server::catalog::Catalogs;
+use mcp_server::catalog::CatalogCache;
 use mcp_server::config::{Config, VARIABLES, command};
 use mcp_server::databases::{Database, SessionPins};
 use rand::rngs::StdRng;
@@ -105,7 +105,7 @@ pub async fn run(options: Options) -> Result<Report> {
 
 struct Fuzzer<'s> {
     guard: Guard,
-    catalogs: Catalogs,
+    catalogs: CatalogCache,
     oracle: Oracle,
     schema: &'s Schema,
     mutator: Mutator<'s>,
@@ -123,7 +123,7 @@ impl<'s> Fuzzer<'s> {
             mutator.feed(text);
         }
         Ok(Self {
-            catalogs: Catalogs::new(database(url)?, guard.clone(), Duration::from_secs(3600)),
+            catalogs: CatalogCache::new(database(url)?, guard.clone(), Duration::from_secs(3600)),
             guard,
             oracle,
             schema,
@@ -230,7 +230,7 @@ fn database(url: &str) -> Result<Arc<Database>> {
     let flags = ["mcp-server", "--ws-api-key", key, "--postgres-sslmode", "disable", "--database-url", url];
     let config = Config::from_source(Source::from_parts(command(), VARIABLES, flags, |_| None)?)?;
     let pins = SessionPins { allow_privileged_role: true, ..SessionPins::of(&config) };
-    Ok(Database::new(&config.database, pins))
+    Ok(Database::alone(&config.databases.default, pins))
 }
 
 impl fmt::Display for Finding {

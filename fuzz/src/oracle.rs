@@ -297,7 +297,7 @@ impl World {
     }
 
     async fn enter(&mut self, statements: &[String]) -> Result<()> {
-        run(&mut self.session, "ROLLBACK; BEGIN; SET LOCAL statement_timeout = '20s'; SELECT setseed(0.5)".to_owned())
+        run(&mut self.session, "ROLLBACK; BEGIN; SET LOCAL statement_timeout = '120s'; SELECT setseed(0.5)".to_owned())
             .await?;
         for statement in statements {
             run(&mut self.session, statement.clone()).await.with_context(|| statement.clone())?;

@@ -13,14 +13,17 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
-use crate::databases::{AcquireError, ConnectError, Database};
+use crate::catalog::{Catalogs, Status};
+use crate::databases::{AcquireError, ConnectError, Database, Databases};
 use crate::telemetry::metrics;
 
 /// What these answers are made from.
 #[derive(Clone)]
 pub struct Admin {
-    /// The database that is served.
-    pub database: Arc<Database>,
+    /// The databases that are served.
+    pub databases: Databases,
+    /// Their catalogs, which tell how those stand that nobody asks now.
+    pub catalogs: Catalogs,
     /// The metrics.
     pub metrics: PrometheusHandle,
     /// Who may read them.
@@ -48,11 +51,7 @@ pub async fn health() -> Response {
 
 /// Whether calls would be answered; 503 names the part that fails, without details.
 pub async fn ready(State(admin): State<Admin>) -> Response {
-    let database = match admin.database.check_health().await {
-        Ok(()) => "ok",
-        Err(AcquireError::Connect(ConnectError::Refused(_))) => "refused",
-        Err(_) => "down",
-    };
+    let database = admin.database().await;
     let audit_log = match (admin.audit.is_kept(), admin.audit.is_failing()) {
         (false, _) => None,
         (true, false) => Some("ok"),
@@ -61,11 +60,37 @@ pub async fn ready(State(admin): State<Admin>) -> Response {
     let status = match (admin.draining.is_cancelled(), database, audit_log) {
         (true, ..) => "stopping",
         (false, "ok", None | Some("ok")) => "ok",
+        // Calls of the other databases are answered.
+        (false, "partly", None | Some("ok")) => "partly",
         (false, ..) => "degraded",
     };
     let body = Readiness { status, database, audit_log };
-    let code = if status == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let is_served = matches!(status, "ok" | "partly");
+    let code = if is_served { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(body)).into_response()
+}
+
+impl Admin {
+    /// How the databases stand together: the default one as it is now, the others as their catalogs last found them.
+    async fn database(&self) -> &'static str {
+        let default = self.databases.default();
+        let health = match default.check_health().await {
+            Ok(()) => "ok",
+            Err(AcquireError::Connect(ConnectError::Refused(_))) => "refused",
+            Err(_) => "down",
+        };
+        let others = self.databases.all();
+        let mut others = others.iter().filter(|database| !Arc::ptr_eq(database, default));
+        let is_down = |database: &Arc<Database>| {
+            matches!(self.catalogs.of(database).status(), Status::Unavailable | Status::Refused | Status::Stale)
+        };
+        let (down, up): (Vec<_>, Vec<_>) = others.by_ref().partition(|database| is_down(database));
+        match (health, down.is_empty(), up.is_empty()) {
+            ("ok", false, _) => "partly",
+            ("refused" | "down", _, false) => "partly",
+            (health, ..) => health,
+        }
+    }
 }
 
 /// The metrics in Prometheus' text form, for holders of a key unless they are public.
@@ -80,7 +105,9 @@ pub async fn metrics(State(admin): State<Admin>, request: Request) -> Response {
         let message = "the API key is missing or unknown: send one of WS_API_KEY's keys in X-API-Key, or set METRICS_PUBLIC=true\n";
         return (StatusCode::UNAUTHORIZED, message).into_response();
     }
-    metrics::pool_connections(admin.database.name(), admin.database.connections().0);
+    for database in admin.databases.all() {
+        metrics::pool_connections(database.name(), database.connections().0);
+    }
     admin.metrics.run_upkeep();
     ([(http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], admin.metrics.render()).into_response()
 }

@@ -3,25 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use daemon::keys::Authenticator;
 use daemon::listener::Listener;
-use daemon::log::Chain;
 use daemon::rate_limit::RateLimit;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sql_guard::Guard;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::admin::Admin;
 use crate::audit::Audit;
-use crate::caller::Caller;
-use crate::catalog::{Catalogs, LoadError, Snapshot};
+use crate::catalog::Catalogs;
 use crate::config::Config;
-use crate::databases::{AcquireError, ConnectError, Database, Grade, SessionPins};
+use crate::databases::Databases;
 use crate::executor::{Executor, ResultMemory};
 use crate::mcp::handler::Service;
 use crate::policy::{Known, Policies};
@@ -40,17 +38,19 @@ pub async fn run(config: Config, recorder: PrometheusHandle) -> anyhow::Result<(
     let stop = Stop::on_signal()?;
     let tools = tools(&config)?;
     let audit = audit(&config, &tools.guard, &stop)?;
-    let watcher = tokio::spawn(watch_policy(Arc::clone(&tools), stop.draining.clone()));
-    let reaper = tokio::spawn(Arc::clone(&tools.database).reap_idle(stop.kill.clone()));
+    let watcher = tokio::spawn(Arc::clone(&tools).watch_policy(stop.draining.clone()));
+    let reaper = tokio::spawn(tools.databases.clone().reap_idle(stop.kill.clone()));
     warn_of_exposure(&config);
-    first_look(&tools).await?;
+    tools.first_look().await?;
+    let look_out = tokio::spawn(Arc::clone(&tools).look_out(config.catalog_ttl, stop.draining.clone()));
 
     let listener = Listener::bind(config.listener.address, "WS_HOST, WS_PORT").await?;
     let address = listener.address();
     let trusted = config.listener.trusted_proxies.clone();
     let authenticator = Authenticator::new(&config.listener.keys, trusted, config.listener.max_connections);
     let admin = Admin {
-        database: Arc::clone(&tools.database),
+        databases: tools.databases.clone(),
+        catalogs: tools.catalogs.clone(),
         metrics: recorder,
         authenticator: authenticator.clone(),
         metrics_public: config.listener.metrics_public,
@@ -94,7 +94,7 @@ pub async fn run(config: Config, recorder: PrometheusHandle) -> anyhow::Result<(
     connections.wait().await;
     tools.executor.drain(DRAIN_LIMIT).await;
     audit.close().await;
-    for (part, task) in [("listener", server), ("pool", reaper), ("policy", watcher)] {
+    for (part, task) in [("listener", server), ("pool", reaper), ("policy", watcher), ("databases", look_out)] {
         task.await.with_context(|| format!("stop the {part}"))?;
     }
     info!("stopped");
@@ -130,112 +130,34 @@ fn audit(config: &Config, guard: &Guard, stop: &Stop) -> anyhow::Result<Audit> {
 }
 
 fn tools(config: &Config) -> anyhow::Result<Arc<ToolContext>> {
-    let database = Database::new(&config.database, SessionPins::of(config));
     let limits = config.limits;
+    let patience = config.databases.default.pool_timeout;
     // Half of the slots at most stand still for want of memory.
     let waiters = (limits.max_concurrent_queries / 2).max(1);
-    let memory = ResultMemory::new(limits.max_total_result_bytes, waiters, config.database.pool_timeout);
+    let memory = ResultMemory::new(limits.max_total_result_bytes, waiters, patience);
     let guard = Guard::new(config.guard.clone());
     let policies = Policies::load(config.policy_file.clone(), Known::of(config)).context("load POLICY_FILE")?;
+    let zone = config.databases.default.timezone.parse().ok();
     Ok(Arc::new(ToolContext {
-        catalogs: Catalogs::new(Arc::clone(&database), guard.clone(), config.catalog_ttl),
+        databases: Databases::new(config),
+        catalogs: Catalogs::new(guard.clone(), config.catalog_ttl),
         policies,
-        executor: Executor::new(
-            limits.max_concurrent_queries,
-            config.database.pool_timeout,
-            memory,
-            config.database.timezone.parse().ok(),
-        ),
+        executor: Executor::new(limits.max_concurrent_queries, patience, memory, zone),
         guard,
         limits,
-        database,
     }))
 }
 
 fn warn_of_exposure(config: &Config) {
-    if config.database.is_exposed() {
-        let mode = config.database.tls;
+    for database in config.databases.configured().filter(|database| database.is_exposed()) {
+        let (name, mode) = (&database.name, database.tls);
         warn!(
+            database = name,
             ?mode,
-            "POSTGRES_SSLMODE={mode:?} off loopback: the connection could be read or redirected; use verify-full"
+            "{name} is off loopback with sslmode {mode:?}: the connection could be read or redirected; use verify-full"
         );
     }
     if !config.listener.address.ip().is_loopback() {
         warn!("WebSocket clients connect without TLS; off loopback, put a TLS proxy before this port");
-    }
-}
-
-/// Reads the catalog once, so that a refused role stops the start. A database that is down doesn't: it is read when it is up.
-async fn first_look(tools: &ToolContext) -> anyhow::Result<()> {
-    let name = tools.database.name();
-    match tools.catalogs.current().await {
-        Ok(snapshot) => {
-            tell_of_policy(tools, &snapshot).await;
-            Ok(())
-        }
-        Err(LoadError::Acquire(AcquireError::Connect(ConnectError::Refused(report)))) => {
-            for finding in report.findings() {
-                match finding.grade {
-                    Grade::Refused => error!(database = name, grade = "refused", "role of {name}: {}", finding.text),
-                    Grade::Warned => warn!(database = name, grade = "warned", "role of {name}: {}", finding.text),
-                }
-            }
-            bail!(
-                "database {name} is refused: {}. {}",
-                report.refusals(),
-                ConnectError::Refused(report.clone()).way_out()
-            )
-        }
-        Err(error) => {
-            let way_out = match &error {
-                LoadError::Acquire(AcquireError::Connect(cause)) => cause.way_out(),
-                _ => "",
-            };
-            warn!(
-                database = name,
-                error = %Chain(&error),
-                "database {name} is not ready; it is tried again with each call. {way_out}"
-            );
-            Ok(())
-        }
-    }
-}
-
-/// Has a changed policy file take effect, and says what it comes to.
-async fn watch_policy(tools: Arc<ToolContext>, stop: CancellationToken) {
-    let changed = Notify::new();
-    let tell = async {
-        loop {
-            changed.notified().await;
-            if let Ok(snapshot) = tools.catalogs.current().await {
-                tell_of_policy(&tools, &snapshot).await;
-            }
-        }
-    };
-    tokio::select! {
-        () = tools.policies.clone().watch(stop, &changed) => {}
-        () = tell => {}
-    }
-}
-
-/// Says what of the policy comes to nothing, and which columns a caller without rules of their own sees as `***`.
-async fn tell_of_policy(tools: &ToolContext, snapshot: &Arc<Snapshot>) {
-    let name = tools.database.name();
-    for problem in tools.policies.unmatched(name, snapshot.as_ref()) {
-        warn!(database = name, "policy: {problem}");
-    }
-    let rules = tools.policies.rules(name, &Caller::default());
-    // Made now, so that the first call needn't wait for it. A guard too busy for it makes it then.
-    let Ok(visible) = tools.catalogs.visible(snapshot, &rules).await else { return };
-    for hook in visible.access().denied_hooks() {
-        warn!(
-            database = name,
-            "{name}: {hook}, and may do so where no statement names it: what could lead there is refused"
-        );
-    }
-    let masked = visible.masked();
-    if !masked.is_empty() {
-        let columns = masked.join(", ");
-        info!(database = name, columns, "columns shown as ***: {columns}");
     }
 }

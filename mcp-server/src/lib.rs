@@ -13,6 +13,7 @@ pub mod config;
 pub mod databases;
 pub mod executor;
 pub mod mcp;
+mod outlook;
 pub mod policy;
 pub mod telemetry;
 pub mod tools;

@@ -46,6 +46,13 @@ impl ServerOptions {
         self
     }
 
+    /// Name of the default database; empty where none is given.
+    fn database(&self) -> String {
+        let of_url = url::Url::parse(&self.database_url).ok().map(|url| url.path().trim_start_matches('/').to_owned());
+        let of_parts = || self.env.iter().find(|(name, _)| name == "POSTGRES_DB").map(|(_, name)| name.clone());
+        of_url.or_else(of_parts).unwrap_or_default()
+    }
+
     /// The same, but `start` returns at this point.
     #[must_use]
     pub fn until(mut self, until: Until) -> Self {
@@ -83,9 +90,12 @@ impl McpServer {
     }
 
     async fn launch(options: &ServerOptions, port: u16) -> Result<(Process, SocketAddr)> {
+        let name = options.database();
         let env = environment(
             &[
                 ("DATABASE_URL", &options.database_url),
+                // That one alone: the cluster has those of all tests.
+                ("POSTGRES_DATABASES", &name),
                 ("POSTGRES_SSLMODE", "disable"),
                 ("WS_HOST", "127.0.0.1"),
                 ("WS_PORT", &port.to_string()),

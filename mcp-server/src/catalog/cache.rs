@@ -1,4 +1,4 @@
-//! The catalogs in memory: read once at a time, served stale while the database is down, read again when they are old.
+//! One database's catalog in memory: read once at a time, served stale while the database is down, read again when it is old.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 use super::introspect;
 use super::snapshot::Snapshot;
 use super::visible::Visible;
-use crate::databases::{AcquireError, Database, Frame, Session};
+use crate::databases::{AcquireError, ConnectError, Database, Frame, Session};
 use crate::policy::Rules;
 use crate::telemetry::metrics;
 
@@ -48,7 +48,7 @@ pub enum LoadError {
 
 /// The catalog of one database, kept fresh. Clones share it.
 #[derive(Clone)]
-pub struct Catalogs(Arc<Inner>);
+pub struct CatalogCache(Arc<Inner>);
 
 struct Inner {
     database: Arc<Database>,
@@ -61,14 +61,90 @@ struct Inner {
     loading: Mutex<Option<Instant>>,
     /// Held while it is looked for changes; says when that was last.
     looking: Mutex<Option<Instant>>,
+    /// How the last load ended.
+    outcome: ArcSwapOption<Outcome>,
 }
 
-impl Catalogs {
+/// How a load ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Loaded,
+    Failed,
+    Refused,
+}
+
+/// How a database stands, as far as its catalog tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Its catalog hasn't been read yet.
+    Loading,
+    /// Its catalog is there, and was read when it should be.
+    Ready,
+    /// Its catalog is there, but couldn't be read again.
+    Stale,
+    /// There is no catalog: it can't be reached, or can't be read.
+    Unavailable,
+    /// Its role is refused.
+    Refused,
+}
+
+impl Status {
+    /// The wire form.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Loading => "loading",
+            Self::Ready => "ready",
+            Self::Stale => "stale",
+            Self::Unavailable => "unavailable",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl CatalogCache {
     /// An empty cache; catalogs older than `ttl` are read again.
     pub fn new(database: Arc<Database>, guard: Guard, ttl: Duration) -> Self {
         let visible = Cache::builder().max_capacity(MAX_VISIBLE).time_to_idle(2 * ttl).build();
-        let (current, loading, looking) = (ArcSwapOption::empty(), Mutex::new(None), Mutex::new(None));
-        Self(Arc::new(Inner { database, guard, visible, ttl, current, loading, looking }))
+        Self(Arc::new(Inner {
+            database,
+            guard,
+            visible,
+            ttl,
+            current: ArcSwapOption::empty(),
+            loading: Mutex::default(),
+            looking: Mutex::default(),
+            outcome: ArcSwapOption::empty(),
+        }))
+    }
+
+    /// The database that it is of.
+    pub fn database(&self) -> &Arc<Database> {
+        &self.0.database
+    }
+
+    /// How the database stands.
+    pub fn status(&self) -> Status {
+        let outcome = self.0.outcome.load().as_deref().copied();
+        match (outcome, self.0.current.load().is_some()) {
+            (Some(Outcome::Refused), _) => Status::Refused,
+            (Some(Outcome::Failed), true) => Status::Stale,
+            (Some(Outcome::Failed), false) => Status::Unavailable,
+            (_, true) => Status::Ready,
+            (_, false) => Status::Loading,
+        }
+    }
+
+    /// The catalog in memory, if there is one.
+    pub fn held(&self) -> Option<Arc<Snapshot>> {
+        self.0.current.load_full()
+    }
+
+    /// The catalog, read again now.
+    ///
+    /// # Errors
+    /// [`LoadError`]; the old one stays.
+    pub async fn reload(&self) -> Result<Arc<Snapshot>, LoadError> {
+        self.read_after(Instant::now()).await
     }
 
     /// What of a catalog is left to a caller under these rules. Found out once, however many ask.
@@ -105,7 +181,7 @@ impl Catalogs {
     /// The catalog after a name that `known` lacks: read again, unless that was tried within ten seconds.
     ///
     /// # Errors
-    /// As [`Catalogs::current`].
+    /// As [`CatalogCache::current`].
     pub async fn after_unknown_name(&self, known: &Arc<Snapshot>) -> Result<Arc<Snapshot>, LoadError> {
         if known.loaded_at.elapsed() < RELOAD_GAP {
             return Ok(Arc::clone(known));
@@ -117,7 +193,7 @@ impl Catalogs {
     /// done so since.
     ///
     /// # Errors
-    /// As [`Catalogs::current`].
+    /// As [`CatalogCache::current`].
     pub async fn read_after(&self, moment: Instant) -> Result<Arc<Snapshot>, LoadError> {
         let mut last = self.0.loading.lock().await;
         match self.0.current.load_full() {
@@ -180,9 +256,13 @@ impl Inner {
                 info!(database, tables, duration_ms, "catalog of {database} loaded");
                 let snapshot = Arc::new(snapshot);
                 self.current.store(Some(Arc::clone(&snapshot)));
+                self.outcome.store(Some(Arc::new(Outcome::Loaded)));
                 Ok(snapshot)
             }
             Err(error) => {
+                let is_refused = matches!(error, LoadError::Acquire(AcquireError::Connect(ConnectError::Refused(_))));
+                let outcome = if is_refused { Outcome::Refused } else { Outcome::Failed };
+                self.outcome.store(Some(Arc::new(outcome)));
                 warn!(database, error = %Chain(&error), "catalog of {database} could not be read");
                 Err(error)
             }

@@ -1,6 +1,7 @@
 //! What a database holds, read once and kept: tables, columns, keys, comments, enum labels.
 
 mod cache;
+mod catalogs;
 mod facts;
 mod introspect;
 mod page;
@@ -8,7 +9,8 @@ mod path;
 mod snapshot;
 mod visible;
 
-pub use cache::{Catalogs, LoadError};
+pub use cache::{CatalogCache, LoadError, Status};
+pub use catalogs::Catalogs;
 pub use page::{PageError, page};
 pub use path::OnPath;
 pub use snapshot::Snapshot;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use shared_protocol::error::ErrorCode;
 use sql_guard::{Access, Guard, Limits, Rejection};
 
-use super::{Workshop, block_on, policies, sound};
+use super::{Workshop, block_on, database, database_argument, policies, sound};
 use crate::caller::Caller;
 use crate::catalog::OnPath;
 use crate::config::Config;
@@ -32,7 +32,7 @@ pub(super) fn command() -> Command {
         .arg(
             flag("no-database")
                 .help("Judge syntax, statements and built-in functions alone, without a database or a policy")
-                .conflicts_with_all(["policy", "key", "subject"]),
+                .conflicts_with_all(["policy", "key", "subject", "database"]),
         )
         .arg(
             Arg::new("policy")
@@ -47,6 +47,7 @@ pub(super) fn command() -> Command {
                 .help("Judge as the holder of this key; the first of WS_API_KEY's unless given"),
         )
         .arg(Arg::new("subject").long("subject").value_name("NAME").help("Judge as somebody whom that key acts for"))
+        .arg(database_argument())
 }
 
 fn flag(name: &'static str) -> Arg {
@@ -140,8 +141,9 @@ impl Judge {
         if caller.subject.is_some() && !policies.may_act_for(&caller.key) {
             bail!("the key {} may not act for others: set may_act_for = true for it in the policy file", caller.key);
         }
-        let workshop = Workshop::open(config).await?;
-        let policy = Arc::clone(&policies.rules(&config.database.name, &caller).policy);
+        let database = database(config, arguments);
+        let workshop = Workshop::open(config, &database).await?;
+        let policy = Arc::clone(&policies.rules(&database.name, &caller).policy);
         Ok(Self::Over { workshop, policy, seen: HashMap::new() })
     }
 

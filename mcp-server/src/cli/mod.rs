@@ -8,12 +8,13 @@ use std::future::Future;
 use std::sync::Arc;
 
 use anyhow::Context;
+use clap::{Arg, ArgMatches};
 use daemon::cli::Job;
 use daemon::settings::SettingsError;
 use sql_guard::Guard;
 
-use crate::catalog::{Catalogs, Snapshot};
-use crate::config::Config;
+use crate::catalog::{CatalogCache, Snapshot};
+use crate::config::{Config, DatabaseConfig};
 use crate::databases::{Database, SessionPins};
 use crate::policy::{Known, Policies, PolicyError};
 
@@ -27,24 +28,40 @@ pub const JOBS: &[Job<Config>] = &[
 /// The database that the settings name, as it is now, and what judges statements on it.
 struct Workshop {
     guard: Guard,
-    catalogs: Catalogs,
+    catalog: CatalogCache,
     snapshot: Arc<Snapshot>,
 }
 
 impl Workshop {
-    /// Connects and reads the catalog. Any role will do: nothing is served.
-    async fn open(config: &Config) -> anyhow::Result<Self> {
+    /// Connects to `database` and reads its catalog. Any role will do: nothing is served.
+    async fn open(config: &Config, database: &DatabaseConfig) -> anyhow::Result<Self> {
         let pins = SessionPins { allow_privileged_role: true, ..SessionPins::of(config) };
         let guard = Guard::new(config.guard.clone());
-        let catalogs = Catalogs::new(Database::new(&config.database, pins), guard.clone(), config.catalog_ttl);
-        let snapshot = catalogs.current().await.context("read the database's catalog")?;
-        Ok(Self { guard, catalogs, snapshot })
+        let catalog = CatalogCache::new(Database::alone(database, pins), guard.clone(), config.catalog_ttl);
+        let snapshot = catalog.current().await.context("read the database's catalog")?;
+        Ok(Self { guard, catalog, snapshot })
     }
 }
 
 /// The policy in `file`, or else in the one that the settings name.
 fn policies(config: &Config, file: Option<&String>) -> Result<Policies, PolicyError> {
     Policies::load(file.map(Into::into).or_else(|| config.policy_file.clone()), Known::of(config))
+}
+
+/// The argument that names the database of a job.
+fn database_argument() -> Arg {
+    Arg::new("database").long("database").value_name("NAME").help("The database; the default one unless given")
+}
+
+/// The database that the command line names: one of the settings', or another on the default one's host.
+fn database(config: &Config, arguments: &ArgMatches) -> DatabaseConfig {
+    match arguments.get_one::<String>("database") {
+        None => config.databases.default.clone(),
+        Some(name) => {
+            let known = config.databases.configured().find(|database| database.name == *name);
+            known.cloned().unwrap_or_else(|| config.databases.default.sibling(name))
+        }
+    }
 }
 
 /// The settings, or their problems as an error.

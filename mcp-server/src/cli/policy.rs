@@ -7,10 +7,11 @@ use clap::{Arg, ArgMatches, Command};
 use daemon::settings::SettingsError;
 use sql_guard::{Catalog, Restriction};
 
-use super::{Workshop, block_on, policies, sound};
+use super::{Workshop, block_on, database, database_argument, policies, sound};
 use crate::caller::Caller;
 use crate::catalog::Visible;
 use crate::config::Config;
+use crate::databases::Databases;
 use crate::policy::{Policies, PolicyLimits, Rules};
 
 /// How many names of a kind are listed for a caller.
@@ -21,6 +22,7 @@ pub(super) fn command() -> Command {
         .about("Checks a policy file and prints what each key sees: mcp-server policy check FILE")
         .arg(Arg::new("action").value_name("ACTION").value_parser(["check"]).required(true).help("check"))
         .arg(Arg::new("file").value_name("FILE").help("The policy file; POLICY_FILE unless given"))
+        .arg(database_argument())
 }
 
 /// Exit code 0 where the policy can be used.
@@ -36,14 +38,29 @@ pub(super) fn run(arguments: &ArgMatches, config: Result<Config, SettingsError>)
                     "There is no policy file: columns that are called like secrets are masked, and nothing else is.",
             }
         );
-        match Workshop::open(&config).await {
-            Ok(workshop) => print!("{}", described(&workshop, &policies, &config.database.name).await?),
+        let database = database(&config, arguments);
+        match Workshop::open(&config, &database).await {
+            Ok(workshop) => {
+                for problem in unserved(&config, &policies).await {
+                    println!("Warning: {problem}.");
+                }
+                print!("{}", described(&workshop, &policies, &database.name).await?);
+            }
             Err(error) => {
                 println!("What it comes to can't be said: {error:#}");
             }
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// The databases that the policy names and that aren't served, as far as can be told.
+async fn unserved(config: &Config, policies: &Policies) -> Vec<String> {
+    let databases = Databases::new(config);
+    match databases.discover().await {
+        Ok(_) => policies.unserved(&databases.names()),
+        Err(_) => Vec::new(),
+    }
 }
 
 async fn described(workshop: &Workshop, policies: &Policies, database: &str) -> anyhow::Result<String> {
@@ -54,7 +71,7 @@ async fn described(workshop: &Workshop, policies: &Policies, database: &str) -> 
     for caller in policies.callers() {
         let rules = policies.rules(database, &caller);
         let visible = workshop
-            .catalogs
+            .catalog
             .visible(&workshop.snapshot, &rules)
             .await
             .map_err(|refused| anyhow::anyhow!("{refused}"))?;

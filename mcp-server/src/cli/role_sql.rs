@@ -8,7 +8,7 @@ use clap::{Arg, ArgMatches, Command};
 use daemon::settings::SettingsError;
 use sql_guard::{Catalog, RelationName, Restriction};
 
-use super::{Workshop, block_on, policies, sound};
+use super::{Workshop, block_on, database, database_argument, policies, sound};
 use crate::config::Config;
 
 /// Connections that the server makes besides its pool: the one that cancels, and one that is being replaced.
@@ -19,6 +19,7 @@ pub(super) fn command() -> Command {
         .about("Prints the SQL for a least-privilege role: grants on what all keys together may see")
         .arg(Arg::new("policy").long("policy").value_name("FILE").help("The policy file; POLICY_FILE unless given"))
         .arg(Arg::new("role").long("role").value_name("NAME").help("Name of the role").default_value("pgmcp_reader"))
+        .arg(database_argument())
 }
 
 /// Connects as whatever role the settings name; one that sees everything gives the whole picture.
@@ -27,16 +28,17 @@ pub(super) fn run(arguments: &ArgMatches, config: Result<Config, SettingsError>)
     let policies = policies(&config, arguments.get_one::<String>("policy"))?;
     let role = arguments.get_one::<String>("role").map_or("pgmcp_reader", String::as_str);
     block_on(async {
-        let workshop = Workshop::open(&config).await?;
+        let database = database(&config, arguments);
+        let workshop = Workshop::open(&config, &database).await?;
         let mut grants = Grants::default();
         let mut callers = policies.callers();
         if callers.is_empty() {
             callers.push(crate::caller::Caller::of_key("default"));
         }
         for caller in callers {
-            let rules = policies.rules(&config.database.name, &caller);
+            let rules = policies.rules(&database.name, &caller);
             let visible = workshop
-                .catalogs
+                .catalog
                 .visible(&workshop.snapshot, &rules)
                 .await
                 .map_err(|refused| anyhow::anyhow!("{refused}"))?;
@@ -50,7 +52,7 @@ pub(super) fn run(arguments: &ArgMatches, config: Result<Config, SettingsError>)
             grants.schemas.insert(relation.name.schema.clone());
             grants.unreadable += usize::from(!relation.is_readable);
         }
-        print!("{}", grants.sql(role, &config.database.name, config.database.pool_size + SPARE_CONNECTIONS));
+        print!("{}", grants.sql(role, &database.database, database.pool_size + SPARE_CONNECTIONS));
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -1,6 +1,7 @@
 //! What the server was told: plain data, checked whole before anything binds. Only this folder reads the environment.
 
 mod database;
+mod databases;
 mod variables;
 
 use std::net::{IpAddr, SocketAddr};
@@ -17,13 +18,14 @@ use sql_guard::Limits;
 use crate::audit::{AuditConfig, Target};
 
 pub use database::{Credentials, DatabaseConfig, PostgresMode};
+pub use databases::{DatabasesConfig, is_name as is_database_name};
 pub use variables::VARIABLES;
 
 /// The whole configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The database that is served.
-    pub database: DatabaseConfig,
+    /// The databases that are served.
+    pub databases: DatabasesConfig,
     /// What one statement may take.
     pub limits: LimitsConfig,
     /// Tool calls of each caller's a minute; 0 is as many as they like.
@@ -92,7 +94,7 @@ impl Config {
     /// # Errors
     /// Lists every problem at once.
     pub fn from_source(mut source: Source) -> Result<Self, SettingsError> {
-        let database = DatabaseConfig::read(&mut source);
+        let databases = DatabasesConfig::read(&mut source);
         let limits = LimitsConfig::read(&mut source);
         let listener = ListenerConfig::read(&mut source);
         let log = LogConfig::read(&mut source);
@@ -108,7 +110,7 @@ impl Config {
         let policy_file = source.text("POLICY_FILE").map(PathBuf::from);
         source.finish()?;
         Ok(Self {
-            database,
+            databases,
             limits,
             rate_limit_per_minute,
             audit,

@@ -26,7 +26,7 @@ fn usable(variables: &[(&str, &str)]) -> Result<Config, String> {
 fn two_variables_are_enough() {
     let config = usable(&[]).unwrap();
     assert_eq!(
-        (config.database.name.as_str(), config.database.port, config.listener.address.port()),
+        (config.databases.default.name.as_str(), config.databases.default.port, config.listener.address.port()),
         ("postgres", 5432, 9001)
     );
     assert_eq!(config.limits.max_page_bytes, 768 * 1024);
@@ -46,14 +46,14 @@ fn every_default_is_within_its_own_bounds() {
 fn flags_come_before_the_environment() {
     let flags = ["--ws-port", "1", "--postgres-user", "flag", "--ws-api-key", KEY];
     let config = read(&[("WS_PORT", "2"), ("POSTGRES_USER", "2")], &flags).unwrap();
-    assert_eq!((config.listener.address.port(), config.database.user.as_str()), (1, "flag"));
+    assert_eq!((config.listener.address.port(), config.databases.default.user.as_str()), (1, "flag"));
 }
 
 #[test]
 fn a_url_overrides_the_parts() {
     let url = "postgres://me:p%40ss@db.example:6432/shop?sslmode=require";
     let config = usable(&[("DATABASE_URL", url), ("POSTGRES_HOST", "ignored")]).unwrap();
-    let database = config.database;
+    let database = config.databases.default;
     assert_eq!((database.host.as_str(), database.port, database.name.as_str()), ("db.example", 6432, "shop"));
     assert!(matches!(database.tls, PgSslMode::Require));
     assert!(database.is_exposed());
@@ -72,7 +72,7 @@ fn a_url_whose_password_is_not_escaped_is_refused() {
 fn tls_is_strict_off_loopback_unless_told_otherwise() {
     let check = |host: &str, mode: &str, exposed: bool| {
         let config = usable(&[("POSTGRES_HOST", host), ("POSTGRES_SSLMODE", mode)]).unwrap();
-        assert_eq!(config.database.is_exposed(), exposed, "{host} {mode}");
+        assert_eq!(config.databases.default.is_exposed(), exposed, "{host} {mode}");
     };
     check("localhost", "", false);
     check("::1", "disable", false);

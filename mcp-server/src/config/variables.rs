@@ -32,7 +32,31 @@ pub const VARIABLES: &[Variable] = &[
         "direct, or pooler for PgBouncer in transaction mode",
         "What stands before the database; a pooler needs a connection to spare for cancels, or they come after 3 seconds",
     ),
-    Variable::plain("POOL_SIZE", "10", "1 to 100", "Most connections to the database"),
+    Variable::secret(
+        "POSTGRES_DATABASES",
+        "comma list of names, or name=postgres://user:password@host:port/database (a comma in a URL is %2C)",
+        "The databases to serve; what a URL leaves out is as in the variables above. Unless given, all databases of the host that the role \
+         may connect to, but for postgres",
+    ),
+    Variable::plain(
+        "DATABASES_FILE",
+        "",
+        "path of a TOML file that can be read",
+        "Further databases, each with its own host, role, description, search_path and more",
+    ),
+    Variable::plain(
+        "POSTGRES_DEFAULT_SCHEMA",
+        "",
+        "a schema name",
+        "Schema that tools mean where a call names none; the first of the search_path unless given",
+    ),
+    Variable::plain("POOL_SIZE", "10", "1 to 100", "Most connections to one database"),
+    Variable::plain(
+        "MAX_SERVER_CONNECTIONS",
+        "50",
+        "1 to 10000",
+        "Most connections to one host over all its databases, besides one for each database that cancels statements",
+    ),
     Variable::plain("POOL_TIMEOUT_MS", "5000", "1 to 600000", "Longest wait for a free connection, in milliseconds"),
     Variable::plain(
         "STATEMENT_TIMEOUT_MS",

@@ -8,11 +8,13 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use daemon::log::Chain;
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
+use recloser::{AsyncRecloser, Recloser};
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::{ConnectOptions, PgConnection, Row};
 use tracing::{debug, info, warn};
 
+use super::host::{Host, Place};
 use super::role::RoleReport;
 use super::session::Session;
 use super::setup::{Setting, Setup};
@@ -26,6 +28,12 @@ const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often PostgreSQL looks whether we are still there while a statement runs.
 const CLIENT_CHECK: &str = "2s";
+
+/// Tries of which half must fail before a database is left alone.
+const FAILURES: usize = 4;
+
+/// How long it is left alone before the next try.
+const REST: Duration = Duration::from_secs(1);
 
 /// Settings that every session has, besides the fixed ones.
 #[derive(Debug, Clone)]
@@ -41,10 +49,11 @@ pub struct SessionPins {
 impl SessionPins {
     /// As the settings say.
     pub fn of(config: &Config) -> Self {
+        let database = &config.databases.default;
         Self {
-            timezone: config.database.timezone.clone(),
+            timezone: database.timezone.clone(),
             statement_timeout: config.limits.max_statement_timeout,
-            allow_privileged_role: config.database.allow_privileged_role,
+            allow_privileged_role: database.allow_privileged_role,
         }
     }
 }
@@ -86,6 +95,17 @@ pub enum ConnectError {
     /// The role could do harm, and nobody said that this is wanted.
     #[error("the database role is refused: {}", .0.refusals())]
     Refused(RoleReport),
+    /// All connections that its host may have are in use.
+    #[error("all {most} connections to the database's host stayed busy for {} ms", .waited.as_millis())]
+    HostFull {
+        /// How many there may be.
+        most: usize,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// It could not be reached just now, and isn't tried again for a moment.
+    #[error("the database could not be reached a moment ago")]
+    Resting,
 }
 
 impl From<sqlx::Error> for ConnectError {
@@ -109,6 +129,8 @@ impl ConnectError {
                  to serve it all the same."
             }
             Self::TimedOut { .. } => "Check that PostgreSQL is up, then try again.",
+            Self::HostFull { .. } => "Try again later, or raise MAX_SERVER_CONNECTIONS.",
+            Self::Resting => "It is tried again within two seconds: try then.",
             Self::Tls(_) => "Check POSTGRES_SSLMODE and POSTGRES_SSLROOTCERT.",
             Self::Unreachable(sqlx::Error::Database(cause)) => match cause.code().as_deref() {
                 Some("28P01" | "28000") => "PostgreSQL refused the login: check POSTGRES_USER and POSTGRES_PASSWORD.",
@@ -130,6 +152,11 @@ pub struct SessionManager {
     mode: PostgresMode,
     options: PgConnectOptions,
     pins: SessionPins,
+    /// The databases file's; the role's own unless given.
+    search_path: Option<Vec<String>>,
+    host: Arc<Host>,
+    patience: Duration,
+    breaker: AsyncRecloser,
     known: ArcSwapOption<Known>,
 }
 
@@ -141,9 +168,30 @@ struct Known {
 }
 
 impl SessionManager {
-    pub(super) fn new(config: &DatabaseConfig, pins: SessionPins) -> Self {
-        let options = connect_options(config);
-        Self { name: config.name.clone(), mode: config.mode, options, pins, known: ArcSwapOption::empty() }
+    pub(super) fn new(config: &DatabaseConfig, pins: SessionPins, host: Arc<Host>) -> Self {
+        let breaker = Recloser::custom().error_rate(0.5).closed_len(FAILURES).half_open_len(1).open_wait(REST).build();
+        Self {
+            name: config.name.clone(),
+            mode: config.mode,
+            options: connect_options(config),
+            pins,
+            search_path: config.search_path.clone(),
+            host,
+            patience: config.pool_timeout,
+            breaker: AsyncRecloser::from(breaker),
+            known: ArcSwapOption::empty(),
+        }
+    }
+
+    /// A session on a new connection, which has its place at the host.
+    async fn connect(&self, place: Place) -> Result<Session, ConnectError> {
+        let opened = async {
+            let mut connection = self.options.connect().await?;
+            let setup = self.accept(&mut connection).await?;
+            Ok(Session::open(connection, setup, place).await?)
+        };
+        let limit = self.patience;
+        tokio::time::timeout(limit, opened).await.unwrap_or(Err(ConnectError::TimedOut { limit }))
     }
 
     pub(super) fn options(&self) -> &PgConnectOptions {
@@ -160,7 +208,7 @@ impl SessionManager {
         if let Some(known) = &*self.known.load() {
             return Ok(Arc::clone(&known.setup));
         }
-        let found = Found::of(connection).await?;
+        let found = Found::of(connection, self.search_path.as_deref()).await?;
         if found.role.is_refused() && !self.pins.allow_privileged_role {
             return Err(ConnectError::Refused(found.role));
         }
@@ -229,8 +277,13 @@ struct Found {
 
 impl Found {
     /// Within one transaction, so that all of it is asked of the same backend.
-    async fn of(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+    async fn of(connection: &mut PgConnection, wanted: Option<&[String]>) -> Result<Self, sqlx::Error> {
         sqlx::raw_sql("BEGIN READ ONLY").execute(&mut *connection).await?;
+        if let Some(wanted) = wanted {
+            let path: Vec<String> = wanted.iter().map(|schema| quoted(schema)).collect();
+            let set = "SELECT pg_catalog.set_config('search_path', $1, true)";
+            sqlx::query(set).bind(path.join(", ")).persistent(false).execute(&mut *connection).await?;
+        }
         let path =
             sqlx::query(include_str!("sql/search_path.sql")).persistent(false).fetch_all(&mut *connection).await?;
         // Nothing that stands in the role's schemas may pass for what we ask with.
@@ -257,10 +310,15 @@ impl Manager for SessionManager {
     type Type = Session;
     type Error = ConnectError;
 
+    /// A database that can't be reached is left alone for a moment after a few tries, so that the calls that wait for it don't
+    /// keep others from their turns.
     async fn create(&self) -> Result<Session, ConnectError> {
-        let mut connection = self.options.connect().await?;
-        let setup = self.accept(&mut connection).await?;
-        Ok(Session::open(connection, setup).await?)
+        let place = self.host.place(self.patience).await?;
+        let is_down = |error: &ConnectError| !matches!(error, ConnectError::Refused(_));
+        self.breaker.call_with(is_down, self.connect(place)).await.map_err(|error| match error {
+            recloser::Error::Inner(error) => error,
+            recloser::Error::Rejected => ConnectError::Resting,
+        })
     }
 
     async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<ConnectError> {
@@ -287,7 +345,7 @@ async fn watch_client(connection: &mut PgConnection) -> Result<bool, sqlx::Error
 
 /// Connection options: read-only from the first byte, statements never logged by the driver (they hold literals). A pooler
 /// refuses what it can't keep for each client, or drops it; there each transaction says it all.
-fn connect_options(config: &DatabaseConfig) -> PgConnectOptions {
+pub(super) fn connect_options(config: &DatabaseConfig) -> PgConnectOptions {
     let base = match &config.credentials {
         Credentials::Url(url) => PgConnectOptions::from_str(url.expose_secret()).expect("config accepted this URL"),
         Credentials::Password(password) => PgConnectOptions::new_without_pgpass().password(password.expose_secret()),
@@ -297,7 +355,7 @@ fn connect_options(config: &DatabaseConfig) -> PgConnectOptions {
         .host(&config.host)
         .port(config.port)
         .username(&config.user)
-        .database(&config.name)
+        .database(&config.database)
         .ssl_mode(config.tls)
         .application_name("pgmcp")
         .disable_statement_logging();

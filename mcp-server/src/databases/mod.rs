@@ -1,6 +1,8 @@
-//! A database by its name: its pool of pinned sessions, what its role may do, and whether it answers.
+//! The databases by their names: each one's pool of pinned sessions, what its role may do, and whether it answers.
 
+mod collection;
 mod connect;
+mod host;
 mod role;
 mod session;
 mod setup;
@@ -9,9 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::managed::{Object, Pool, PoolError, Timeouts};
-use tokio_util::sync::CancellationToken;
 
+pub use collection::{Databases, DiscoverError};
 pub use connect::{ConnectError, Profile, SessionManager, SessionPins};
+pub use host::Host;
 pub use role::{Finding, Grade, RoleReport};
 pub use session::{CancelError, Canceller, Session};
 pub use setup::{Frame, Setting};
@@ -24,9 +27,6 @@ pub type PooledSession = Object<SessionManager>;
 /// Longest that an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// How often idle connections are looked for.
-const REAP_EVERY: Duration = Duration::from_secs(15);
-
 /// Longest that a health check waits.
 const HEALTH_LIMIT: Duration = Duration::from_secs(2);
 
@@ -34,6 +34,8 @@ const HEALTH_LIMIT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Database {
     name: String,
+    description: Option<String>,
+    default_schema: Option<String>,
     pool: Pool<SessionManager>,
     canceller: Canceller,
 }
@@ -55,27 +57,48 @@ pub enum AcquireError {
 }
 
 impl Database {
-    /// The database in `config`. Nothing is connected yet.
-    pub fn new(config: &DatabaseConfig, pins: SessionPins) -> Arc<Self> {
-        let manager = SessionManager::new(config, pins);
+    /// The database in `config`, one of those at `host`. Nothing is connected yet.
+    pub fn new(config: &DatabaseConfig, pins: SessionPins, host: Arc<Host>) -> Arc<Self> {
+        let manager = SessionManager::new(config, pins, Arc::clone(&host));
         let canceller = Canceller::new(manager.options().clone());
-        let timeouts = Timeouts {
-            wait: Some(config.pool_timeout),
-            create: Some(config.pool_timeout),
-            recycle: Some(config.pool_timeout),
-        };
+        // A new session has limits of its own.
+        let timeouts = Timeouts { wait: Some(config.pool_timeout), create: None, recycle: Some(config.pool_timeout) };
         let pool = Pool::builder(manager)
             .max_size(config.pool_size)
             .timeouts(timeouts)
             .runtime(deadpool::Runtime::Tokio1)
             .build()
             .expect("a runtime is given, so that timeouts work");
-        Arc::new(Self { name: config.name.clone(), pool, canceller })
+        let database = Arc::new(Self {
+            name: config.name.clone(),
+            description: config.description.clone(),
+            default_schema: config.default_schema.clone(),
+            pool,
+            canceller,
+        });
+        host.join(&database);
+        database
+    }
+
+    /// The same with its host for itself.
+    pub fn alone(config: &DatabaseConfig, pins: SessionPins) -> Arc<Self> {
+        // Its pool and the one connection that may be about to go.
+        Self::new(config, pins, Host::new(config.pool_size + 1))
     }
 
     /// Our name of it.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What it holds, where the operator says so.
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// The schema that tools mean where a call names none, where the operator says so.
+    pub fn default_schema(&self) -> Option<&str> {
+        self.default_schema.as_deref()
     }
 
     /// A pinned, read-only session, new or used. Statements stand between its [`Session::begin`] and [`Session::end`].
@@ -86,10 +109,8 @@ impl Database {
         let waited = self.patience();
         self.canceller.open().await;
         self.pool.get().await.map_err(|error| match error {
+            PoolError::Backend(ConnectError::HostFull { most, waited }) => AcquireError::Busy { size: most, waited },
             PoolError::Backend(error) => AcquireError::Connect(error),
-            PoolError::Timeout(deadpool::managed::TimeoutType::Create) => {
-                AcquireError::Connect(ConnectError::TimedOut { limit: waited })
-            }
             _ => AcquireError::Busy { size: self.pool.status().max_size, waited },
         })
     }
@@ -133,17 +154,13 @@ impl Database {
         (status.size, status.max_size)
     }
 
-    /// Closes connections that have been idle for a minute, until `stop`; then all.
-    pub async fn reap_idle(self: Arc<Self>, stop: CancellationToken) {
-        let mut tick = tokio::time::interval(REAP_EVERY);
-        loop {
-            tokio::select! {
-                _ = tick.tick() => {
-                    self.pool.retain(|session, usage| !session.is_broken() && usage.last_used() < IDLE);
-                }
-                () = stop.cancelled() => break,
-            }
-        }
+    /// Closes connections that have been idle for a minute.
+    fn reap_idle(&self) {
+        self.pool.retain(|session, usage| !session.is_broken() && usage.last_used() < IDLE);
+    }
+
+    /// Closes every connection; those in use when they are given back.
+    fn close(&self) {
         self.pool.close();
     }
 }

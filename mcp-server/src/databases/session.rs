@@ -7,6 +7,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
 use tokio::sync::Mutex;
 
+use super::host::Place;
 use super::setup::{Frame, Setup};
 use crate::config::PostgresMode;
 
@@ -22,12 +23,14 @@ pub struct Session {
     /// A statement's frame was begun and hasn't ended.
     open: bool,
     broken: bool,
+    /// Given back to the host's others when the connection is gone.
+    _place: Place,
 }
 
 impl Session {
     /// Pins `connection`, where it stays on one backend.
-    pub(super) async fn open(connection: PgConnection, setup: Arc<Setup>) -> Result<Self, sqlx::Error> {
-        let mut session = Self { connection, setup, pid: 0, open: false, broken: false };
+    pub(super) async fn open(connection: PgConnection, setup: Arc<Setup>, place: Place) -> Result<Self, sqlx::Error> {
+        let mut session = Self { connection, setup, pid: 0, open: false, broken: false, _place: place };
         if session.setup.mode == PostgresMode::Direct {
             let pins = AssertSqlSafe(session.setup.pin());
             session.pid = sqlx::raw_sql(pins).fetch_one(&mut session.connection).await?.try_get("pid")?;

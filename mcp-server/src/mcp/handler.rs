@@ -83,7 +83,7 @@ impl Session {
         traceparent: Option<&Value>,
     ) -> Result<CallToolResult, ErrorData> {
         let Service { tools, registry, rate_limit, audit, .. } = &self.service;
-        let entry = || Entry::new(&caller, name, &arguments, tools.database.name(), traceparent);
+        let entry = || Entry::new(&caller, name, &arguments, tools.databases.default().name(), traceparent);
         let line = audit.begin(entry).await;
         let known = registry.tool(name).ok_or_else(|| unknown_tool(name, registry));
         let (tool, call) = match (known, wishes) {

@@ -20,11 +20,12 @@ const ENVELOPE_BYTES: usize = 1024;
 
 /// The resources there are.
 pub(super) fn list(context: &ToolContext) -> Vec<Resource> {
-    let name = context.database.name();
-    let resource = Resource::new(catalog_uri(name, None), format!("Catalog of {name}"))
-        .with_description("Tables, columns, keys, comments and enum labels, as JSON in pages")
-        .with_mime_type(JSON);
-    vec![resource]
+    let resource = |name: &str| {
+        Resource::new(catalog_uri(name, None), format!("Catalog of {name}"))
+            .with_description("Tables, columns, keys, comments and enum labels, as JSON in pages")
+            .with_mime_type(JSON)
+    };
+    context.databases.all().iter().map(|database| resource(database.name())).collect()
 }
 
 /// The form of their URIs.
@@ -45,16 +46,23 @@ pub(super) async fn read(
     let (database, cursor) = catalog_address(uri).ok_or_else(|| {
         not_found(
             uri,
-            format!("There is no resource {:?}. Read {}.", shortened(uri), catalog_uri(context.database.name(), None)),
+            format!(
+                "There is no resource {:?}. Read {}.",
+                shortened(uri),
+                catalog_uri(context.databases.default().name(), None)
+            ),
         )
     })?;
-    if database != context.database.name() {
-        let near = closest(database, [context.database.name()], 1);
-        let question = did_you_mean(&near).unwrap_or_else(|| format!("There is {}.", context.database.name()));
-        return Err(not_found(uri, format!("There is no database {:?}. {question}", shortened(database))));
-    }
     let fault = |failure: ToolError| error::fault_of(&error::detail(&failure));
-    let (_, visible) = context.visible(caller).await.map_err(fault)?;
+    let visible = match context.view(Some(database), caller).await {
+        Ok(view) => view.visible,
+        Err(ToolError::UnknownDatabase { known, .. }) => {
+            let near = closest(database, known.iter().map(String::as_str), 3);
+            let question = did_you_mean(&near).unwrap_or_else(|| format!("There is {}.", known.join(", ")));
+            return Err(not_found(uri, format!("There is no database {:?}. {question}", shortened(database))));
+        }
+        Err(failure) => return Err(fault(failure)),
+    };
     let reservation = context.executor.memory().reserve(DEFAULT_PAGE_BYTES).await;
     held.keep(reservation.map_err(|full| fault(full.into()))?);
     let bytes = DEFAULT_PAGE_BYTES - ENVELOPE_BYTES;

@@ -68,17 +68,18 @@ pub enum PolicyError {
 /// What there is for a policy to speak of.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
-    /// Our names of the databases.
-    pub databases: BTreeSet<String>,
+    /// Our names of the databases; nothing where they are still to be found.
+    pub databases: Option<BTreeSet<String>>,
     /// The names of the server's keys.
     pub keys: BTreeSet<String>,
 }
 
 impl Known {
-    /// The database and the keys of the settings.
+    /// The databases and the keys of the settings.
     pub fn of(config: &Config) -> Self {
+        let databases = config.databases.configured().map(|database| database.name.clone());
         Self {
-            databases: [config.database.name.clone()].into(),
+            databases: (!config.databases.discover).then(|| databases.collect()),
             keys: config.listener.keys.names().map(str::to_owned).collect(),
         }
     }
@@ -132,7 +133,7 @@ impl PolicyFile {
         let mut problems = Problems(Vec::new());
         let mut file = Self { default: problems.section("default", written.default), ..Self::default() };
         for (name, section) in written.databases {
-            problems.must_be_known("database", &name, &known.databases);
+            problems.must_be_served(&name, known);
             file.databases.insert(name.clone(), problems.section(&format!("databases.{name}"), section));
         }
         for (name, table) in written.keys {
@@ -151,6 +152,13 @@ impl PolicyFile {
 struct Problems(Vec<String>);
 
 impl Problems {
+    /// A database's name, where it is known which there are.
+    fn must_be_served(&mut self, name: &str, known: &Known) {
+        if let Some(databases) = &known.databases {
+            self.must_be_known("database", name, databases);
+        }
+    }
+
     fn must_be_known(&mut self, kind: &str, name: &str, known: &BTreeSet<String>) {
         if !known.contains(name) {
             let there_is = match known.iter().map(String::as_str).collect::<Vec<_>>().join(", ") {
@@ -181,7 +189,7 @@ impl Problems {
         };
         let mut section = KeySection { may_act_for, rules: self.table(&place, table), ..KeySection::default() };
         for (database, table) in databases {
-            self.must_be_known("database", &database, &known.databases);
+            self.must_be_served(&database, known);
             let place = format!("{place}.databases.{database}");
             let rules = match table {
                 toml::Value::Table(table) => self.table(&place, table),
@@ -274,7 +282,7 @@ mod tests {
 
     fn known() -> Known {
         let set = |names: &[&str]| names.iter().map(ToString::to_string).collect();
-        Known { databases: set(&["shop"]), keys: set(&["web", "default"]) }
+        Known { databases: Some(set(&["shop"])), keys: set(&["web", "default"]) }
     }
 
     #[test]

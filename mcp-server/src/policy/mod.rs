@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     fn file(text: &str) -> PolicyFile {
-        let known = Known { databases: ["shop".to_owned()].into(), keys: ["web".to_owned()].into() };
+        let known = Known { databases: Some(["shop".to_owned()].into()), keys: ["web".to_owned()].into() };
         PolicyFile::parse(text, &known).unwrap()
     }
 
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn callers_of_no_name_share_their_rules() {
-        let known = Known { databases: ["shop".to_owned()].into(), keys: ["web".to_owned()].into() };
+        let known = Known { databases: Some(["shop".to_owned()].into()), keys: ["web".to_owned()].into() };
         let policies = Policies::load(None, known).unwrap();
         let rules = |key: &str, subject: Option<&str>| {
             let caller = Caller { subject: subject.map(str::to_owned), ..Caller::of_key(key) };
@@ -274,7 +274,7 @@ mod tests {
     }
     #[test]
     fn a_half_written_file_is_never_in_force() {
-        let known = Known { databases: ["shop".to_owned()].into(), keys: ["web".to_owned()].into() };
+        let known = Known { databases: Some(["shop".to_owned()].into()), keys: ["web".to_owned()].into() };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("policy.toml");
         let write = |text: &str| std::fs::write(&path, text).unwrap();

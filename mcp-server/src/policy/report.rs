@@ -20,6 +20,20 @@ impl Policies {
         callers
     }
 
+    /// Databases that sections are for and that aren't among `served`, each with its place in the file.
+    pub fn unserved(&self, served: &[String]) -> Vec<String> {
+        let set = self.0.current.load();
+        let of_keys = set.file.keys.iter().flat_map(|(key, section)| {
+            section.databases.keys().map(move |database| (format!("keys.{key}.databases.{database}"), database))
+        });
+        let places =
+            set.file.databases.keys().map(|database| (format!("databases.{database}"), database)).chain(of_keys);
+        let unserved = places.filter(|(_, database)| !served.contains(database));
+        unserved
+            .map(|(place, database)| format!("[{place}] is for {database}, and no such database is served"))
+            .collect()
+    }
+
     /// What of the file comes to nothing: patterns for a database that match nothing in it, and subjects for whom no key may act,
     /// each with its place in the file.
     pub fn unmatched(&self, database: &str, catalog: &dyn Catalog) -> Vec<String> {

@@ -19,9 +19,9 @@ pub use registry::Registry;
 
 use crate::audit::CannotAudit;
 use crate::caller::Caller;
-use crate::catalog::{Catalogs, LoadError, Snapshot, Visible};
+use crate::catalog::{CatalogCache, Catalogs, LoadError, Snapshot, Visible};
 use crate::config::LimitsConfig;
-use crate::databases::Database;
+use crate::databases::Databases;
 use crate::executor::{Copies, ExecuteError, Executor, MemoryFull, Reservation};
 use crate::policy::{Policies, Rules};
 
@@ -46,9 +46,9 @@ pub trait Tool: Send + Sync {
 /// What every tool works with.
 #[derive(Clone)]
 pub struct ToolContext {
-    /// The database that is served.
-    pub database: Arc<Database>,
-    /// Its catalog.
+    /// The databases that are served.
+    pub databases: Databases,
+    /// Their catalogs.
     pub catalogs: Catalogs,
     /// What runs statements.
     pub executor: Executor,
@@ -172,37 +172,55 @@ impl Call {
     }
 }
 
+/// One database as a caller sees it.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// The rules for the caller.
+    pub rules: Arc<Rules>,
+    /// What of the catalog they leave.
+    pub visible: Arc<Visible>,
+}
+
 impl ToolContext {
-    /// The rules for a caller on a database, and what of its catalog they leave.
-    ///
-    /// # Errors
-    /// [`ToolError::Catalog`] where there is no catalog; [`ToolError::Rejected`] where the guard is too busy to judge it.
-    pub async fn visible(&self, caller: &Caller) -> Result<(Arc<Rules>, Arc<Visible>), ToolError> {
-        let rules = self.policies.rules(self.database.name(), caller);
-        let snapshot = self.catalogs.current().await?;
-        Ok((Arc::clone(&rules), self.visible_in(&snapshot, &rules).await?))
-    }
-
-    /// What of a catalog the rules leave.
-    ///
-    /// # Errors
-    /// [`ToolError::Rejected`] where the guard is too busy to judge it.
-    pub async fn visible_in(&self, snapshot: &Arc<Snapshot>, rules: &Rules) -> Result<Arc<Visible>, ToolError> {
-        let visible = self.catalogs.visible(snapshot, rules).await;
-        visible.map_err(|rejection| ToolError::Rejected(Rejection::clone(&rejection)))
-    }
-
-    /// The database that a call means.
+    /// The catalog of the database that a call means: the default one where it names none.
     ///
     /// # Errors
     /// [`ToolError::UnknownDatabase`] where there is none of that name.
-    pub fn database(&self, wanted: Option<&str>) -> Result<&Arc<Database>, ToolError> {
-        match wanted {
-            Some(wanted) if wanted != self.database.name() => Err(ToolError::UnknownDatabase {
-                wanted: wanted.to_owned(),
-                known: vec![self.database.name().to_owned()],
-            }),
-            _ => Ok(&self.database),
-        }
+    pub fn catalog(&self, wanted: Option<&str>) -> Result<CatalogCache, ToolError> {
+        let database = match wanted {
+            None => Some(Arc::clone(self.databases.default())),
+            Some(wanted) => self.databases.get(wanted),
+        };
+        database.map(|database| self.catalogs.of(&database)).ok_or_else(|| ToolError::UnknownDatabase {
+            wanted: wanted.unwrap_or_default().to_owned(),
+            known: self.databases.names(),
+        })
+    }
+
+    /// A database as a caller sees it.
+    ///
+    /// # Errors
+    /// [`ToolError::UnknownDatabase`] where there is none of that name; [`ToolError::Catalog`] where there is no catalog;
+    /// [`ToolError::Rejected`] where the guard is too busy to judge it.
+    pub async fn view(&self, database: Option<&str>, caller: &Caller) -> Result<View, ToolError> {
+        let catalog = self.catalog(database)?;
+        let snapshot = catalog.current().await?;
+        self.view_of(&catalog, &snapshot, caller).await
+    }
+
+    /// The same of a catalog that is at hand.
+    ///
+    /// # Errors
+    /// [`ToolError::Rejected`] where the guard is too busy to judge it.
+    pub async fn view_of(
+        &self,
+        catalog: &CatalogCache,
+        snapshot: &Arc<Snapshot>,
+        caller: &Caller,
+    ) -> Result<View, ToolError> {
+        let rules = self.policies.rules(catalog.database().name(), caller);
+        let visible = catalog.visible(snapshot, &rules).await;
+        let visible = visible.map_err(|rejection| ToolError::Rejected(Rejection::clone(&rejection)))?;
+        Ok(View { rules, visible })
     }
 }

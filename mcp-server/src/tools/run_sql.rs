@@ -8,13 +8,12 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use shared_protocol::error::ErrorCode;
 use shared_protocol::tool::run_sql::{NAME, ResultColumn, RunSqlInput, RunSqlOutput};
-use sql_guard::CheckedQuery;
+use sql_guard::{CheckedQuery, Rejection};
 
 use super::arguments::parse;
 use super::definition::{input_schema, output_schema};
 use super::{Call, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput};
-use crate::catalog::{Snapshot, Visible};
-use crate::databases::Database;
+use crate::catalog::{CatalogCache, Snapshot, Visible};
 use crate::executor::{CostLimits, ExecuteError, PageLimit, RowSet, Run, RunLimits};
 use crate::policy::Rules;
 
@@ -49,10 +48,10 @@ impl Tool for RunSql {
         call: &Call,
     ) -> Result<ToolOutput, ToolError> {
         let input: RunSqlInput = parse(arguments)?;
-        let database = context.database(input.database.as_deref())?;
-        let rules = context.policies.rules(database.name(), &call.caller);
+        let catalog = context.catalog(input.database.as_deref())?;
+        let rules = context.policies.rules(catalog.database().name(), &call.caller);
         let limits = limits(context, &rules, &input, call)?;
-        let statement = Statement { context, database, rules: &rules, input: &input, call, limits };
+        let statement = Statement { context, catalog: &catalog, rules: &rules, input: &input, call, limits };
         let mut rows = match statement.attempt(statement.judged()).await {
             Err(ToolError::Execute { error: ExecuteError::StaleCatalog, .. }) => {
                 statement.attempt(statement.judged_anew(Instant::now())).await?
@@ -92,7 +91,7 @@ fn limits(context: &ToolContext, rules: &Rules, input: &RunSqlInput, call: &Call
 /// One statement of a caller's, and what it may take.
 struct Statement<'a> {
     context: &'a ToolContext,
-    database: &'a Arc<Database>,
+    catalog: &'a CatalogCache,
     rules: &'a Rules,
     input: &'a RunSqlInput,
     call: &'a Call,
@@ -105,7 +104,7 @@ type Judged = (CheckedQuery, Arc<Visible>);
 impl Statement<'_> {
     /// Judges it and runs it. A turn is taken before it is judged, so that nobody's many statements keep the guard from another's.
     async fn attempt(&self, judged: impl Future<Output = Result<Judged, ToolError>>) -> Result<RowSet, ToolError> {
-        let Self { context, database, rules, input, call, limits } = self;
+        let Self { context, catalog, rules, input, call, limits } = self;
         let turn = context.executor.turn(&call.caller, rules.limits.max_concurrent_queries);
         let turn = call.within(limits.timeout, turn).await?.map_err(|error| self.failed(error, Vec::new(), false))?;
         let (query, visible) = call.within(limits.timeout, judged).await??;
@@ -117,7 +116,8 @@ impl Statement<'_> {
         let relations = query.relations().to_vec();
         let settings = rules.limits.session.clone();
         let run = Run { query, params: input.params.clone(), settings, limits: *limits };
-        let rows = context.executor.run(turn, database, run, Arc::<Visible>::clone(&visible), &call.cancel).await;
+        let rows =
+            context.executor.run(turn, catalog.database(), run, Arc::<Visible>::clone(&visible), &call.cancel).await;
         rows.map_err(|error| {
             let columns = relations.iter().flat_map(|name| visible.columns_of(&name.schema, &name.name)).collect();
             self.failed(error, columns, visible.access().restricts())
@@ -130,13 +130,12 @@ impl Statement<'_> {
 
     /// The statement, judged against the catalog; against a fresh one where it names a relation that the old one lacks.
     async fn judged(&self) -> Result<Judged, ToolError> {
-        let catalogs = &self.context.catalogs;
-        let snapshot = catalogs.current().await?;
+        let snapshot = self.catalog.current().await?;
         let rejection = match self.judged_by(&snapshot).await {
             Err(ToolError::Rejected(rejection)) if rejection.code == ErrorCode::TableNotFound => rejection,
             judged => return judged,
         };
-        let newer = catalogs.after_unknown_name(&snapshot).await?;
+        let newer = self.catalog.after_unknown_name(&snapshot).await?;
         match Arc::ptr_eq(&newer, &snapshot) {
             true => Err(rejection.into()),
             false => self.judged_by(&newer).await,
@@ -145,12 +144,13 @@ impl Statement<'_> {
 
     /// The statement, judged against the catalog as it is after `moment`, when a table turned out to have changed.
     async fn judged_anew(&self, moment: Instant) -> Result<Judged, ToolError> {
-        let newer = self.context.catalogs.read_after(moment).await?;
+        let newer = self.catalog.read_after(moment).await?;
         self.judged_by(&newer).await
     }
 
     async fn judged_by(&self, snapshot: &Arc<Snapshot>) -> Result<Judged, ToolError> {
-        let visible = self.context.visible_in(snapshot, self.rules).await?;
+        let visible = self.catalog.visible(snapshot, self.rules).await;
+        let visible = visible.map_err(|rejection| Rejection::clone(&rejection))?;
         let query = self.context.guard.check(&self.input.query, visible.access()).await?;
         Ok((query, visible))
     }

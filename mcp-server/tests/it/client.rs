@@ -126,6 +126,11 @@ impl Client {
         }
     }
 
+    /// The same as a value, whichever it is.
+    pub(crate) async fn answer(&mut self, arguments: Value) -> Value {
+        serde_json::from_str(&self.run(arguments).await.0).unwrap()
+    }
+
     /// The rows of a statement that must succeed.
     pub(crate) async fn rows(&mut self, query: &str, params: Value) -> RunSqlOutput {
         let (content, is_error) = self.run(json!({ "query": query, "params": params })).await;
@@ -173,7 +178,7 @@ impl Client {
 }
 
 /// Waits until `condition` holds.
-pub(crate) async fn until<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let waited = async {
         while !condition().await {
             tokio::time::sleep(Duration::from_millis(20)).await;

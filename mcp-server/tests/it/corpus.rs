@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harness::{ThrowawayPostgres, repository_file, shared_postgres};
-use mcp_server::catalog::{Catalogs, OnPath, Snapshot};
+use mcp_server::catalog::{CatalogCache, OnPath, Snapshot};
 use serde_json::Value;
 use sql_guard::{Access, CheckedQuery, Guard, Limits, Pattern, Policy, Rejection};
 
@@ -26,7 +26,7 @@ impl Bench {
         postgres.create_database(name, files).await.unwrap();
         let guard = Guard::new(Limits::default());
         let catalogs =
-            Catalogs::new(database(&postgres.superuser_url(name), &[]), guard.clone(), Duration::from_secs(600));
+            CatalogCache::new(database(&postgres.superuser_url(name), &[]), guard.clone(), Duration::from_secs(600));
         let snapshot = catalogs.current().await.unwrap();
         Self { guard, snapshot, seen: HashMap::new() }
     }

@@ -374,6 +374,7 @@ async fn log_of_a_start(name: &str, value: &str) -> String {
     let port = free_port();
     let environment = [
         ("DATABASE_URL", url.as_str()),
+        ("POSTGRES_DATABASES", SHOP),
         ("WS_HOST", "127.0.0.1"),
         ("WS_PORT", &port.to_string()),
         ("WS_API_KEY", KEY),

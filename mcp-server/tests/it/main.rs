@@ -10,6 +10,7 @@ mod command_line;
 mod corpus;
 mod cost;
 mod database_down;
+mod databases;
 mod effects;
 mod every_setting;
 mod extensions;

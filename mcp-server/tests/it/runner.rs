@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use daemon::settings::Source;
 use mcp_server::caller::Caller;
-use mcp_server::catalog::{Catalogs, Visible};
+use mcp_server::catalog::{CatalogCache, Visible};
 use mcp_server::config::{Config, VARIABLES, command};
 use mcp_server::databases::{Database, SessionPins, Setting};
 use mcp_server::executor::{
@@ -23,7 +23,7 @@ pub(crate) fn database(url: &str, flags: &[&str]) -> Arc<Database> {
     let flags = own.iter().chain(flags).copied();
     let config = Config::from_source(Source::from_parts(command(), VARIABLES, flags, |_| None).unwrap()).unwrap();
     let pins = SessionPins { allow_privileged_role: true, ..SessionPins::of(&config) };
-    Database::new(&config.database, pins)
+    Database::alone(&config.databases.default, pins)
 }
 
 /// A statement that may run, and the catalog by which it may.
@@ -46,7 +46,7 @@ pub(crate) fn limits() -> RunLimits {
 #[derive(Clone)]
 pub(crate) struct Runner {
     pub(crate) database: Arc<Database>,
-    catalogs: Catalogs,
+    catalogs: CatalogCache,
     guard: Guard,
     executor: Executor,
 }
@@ -58,7 +58,7 @@ impl Runner {
         let guard = Guard::new(Limits::default());
         let memory = ResultMemory::new(64 << 20, 4, Duration::from_secs(5));
         Self {
-            catalogs: Catalogs::new(Arc::clone(&database), guard.clone(), Duration::from_secs(300)),
+            catalogs: CatalogCache::new(Arc::clone(&database), guard.clone(), Duration::from_secs(300)),
             guard,
             executor: Executor::new(16, Duration::from_secs(30), memory, None),
             database,

@@ -1,0 +1,42 @@
+//! The catalogs of all databases, each kept by itself.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sql_guard::Guard;
+
+use super::CatalogCache;
+use crate::databases::Database;
+
+/// The catalogs by database. Clones share them.
+#[derive(Clone)]
+pub struct Catalogs(Arc<Inner>);
+
+struct Inner {
+    guard: Guard,
+    ttl: Duration,
+    caches: Mutex<HashMap<String, CatalogCache>>,
+}
+
+impl Catalogs {
+    /// None yet; those older than `ttl` are read again.
+    pub fn new(guard: Guard, ttl: Duration) -> Self {
+        Self(Arc::new(Inner { guard, ttl, caches: Mutex::default() }))
+    }
+
+    /// The catalog of a database.
+    pub fn of(&self, database: &Arc<Database>) -> CatalogCache {
+        let mut caches = self.0.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        // One of the same name may have been dropped and made anew.
+        caches.retain(|name, cache| name != database.name() || Arc::ptr_eq(cache.database(), database));
+        let made = || CatalogCache::new(Arc::clone(database), self.0.guard.clone(), self.0.ttl);
+        caches.entry(database.name().to_owned()).or_insert_with(made).clone()
+    }
+
+    /// Forgets those of databases that are served no more.
+    pub fn keep(&self, served: &[Arc<Database>]) {
+        let mut caches = self.0.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        caches.retain(|_, cache| served.iter().any(|database| Arc::ptr_eq(cache.database(), database)));
+    }
+}

@@ -1,0 +1,160 @@
+//! What is told of the databases and the policy, at start and whenever they turn out to be different.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::bail;
+use daemon::log::Chain;
+use futures_util::{StreamExt, stream};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::caller::Caller;
+use crate::catalog::{CatalogCache, LoadError, Snapshot};
+use crate::databases::{AcquireError, ConnectError, DiscoverError, Grade, RoleReport};
+use crate::tools::ToolContext;
+
+/// Catalogs that are read at once.
+const LOADS_AT_ONCE: usize = 4;
+
+/// How soon it is looked again for databases where that failed.
+const RETRY: Duration = Duration::from_secs(5);
+
+impl ToolContext {
+    /// Finds the databases and reads their catalogs. One that is down doesn't stop the start: it is read when it is up.
+    ///
+    /// # Errors
+    /// Where the role is refused in all of them, or a name stands for two.
+    pub(crate) async fn first_look(&self) -> anyhow::Result<()> {
+        match self.databases.discover().await {
+            Ok(_) => self.must_be_served()?,
+            Err(clash @ DiscoverError::Clash { .. }) => bail!("{clash}"),
+            Err(DiscoverError::Connect(cause)) => warn!(
+                error = %Chain(&cause),
+                "the databases of the host can't be listed; it is tried again. {}",
+                cause.way_out()
+            ),
+        }
+        let catalogs = self.databases.all().into_iter().map(|database| self.catalogs.of(&database));
+        let looks = stream::iter(catalogs).map(|catalog| self.look_at(catalog)).buffer_unordered(LOADS_AT_ONCE);
+        let refused: Vec<Option<String>> = looks.collect().await;
+        match refused.into_iter().collect::<Option<Vec<String>>>() {
+            Some(refused) if !refused.is_empty() => bail!("{}", refused.join("\n")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads one catalog, and says how that went. Gives why the database is refused, where it is.
+    async fn look_at(&self, catalog: CatalogCache) -> Option<String> {
+        let name = catalog.database().name();
+        match catalog.current().await {
+            Ok(snapshot) => {
+                self.tell_of_policy(&catalog, &snapshot).await;
+                None
+            }
+            Err(LoadError::Acquire(AcquireError::Connect(refused @ ConnectError::Refused(_)))) => {
+                let ConnectError::Refused(report) = &refused else { unreachable!("matched just now") };
+                tell_of_role(name, report);
+                Some(format!("database {name} is refused: {}. {}", report.refusals(), refused.way_out()))
+            }
+            Err(error) => {
+                let way_out = match &error {
+                    LoadError::Acquire(AcquireError::Connect(cause)) => cause.way_out(),
+                    _ => "",
+                };
+                warn!(
+                    database = name,
+                    error = %Chain(&error),
+                    "database {name} is not ready; it is tried again with each call. {way_out}"
+                );
+                None
+            }
+        }
+    }
+
+    /// Looks for databases now and then, until `stop`.
+    pub(crate) async fn look_out(self: Arc<Self>, every: Duration, stop: CancellationToken) {
+        let mut pause = every;
+        while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+            pause = match self.databases.discover().await {
+                Ok(is_new) => {
+                    if is_new {
+                        self.catalogs.keep(&self.databases.all());
+                        for problem in self.policies.unserved(&self.databases.names()) {
+                            error!("policy: {problem}");
+                        }
+                    }
+                    every
+                }
+                Err(error) => {
+                    warn!(error = %Chain(&error), "the databases of the host can't be listed");
+                    RETRY.min(every)
+                }
+            };
+        }
+    }
+
+    /// Has a changed policy file take effect, and says what it comes to.
+    pub(crate) async fn watch_policy(self: Arc<Self>, stop: CancellationToken) {
+        let changed = Notify::new();
+        let tell = async {
+            loop {
+                changed.notified().await;
+                for database in self.databases.all() {
+                    let catalog = self.catalogs.of(&database);
+                    if let Some(snapshot) = catalog.held() {
+                        self.tell_of_policy(&catalog, &snapshot).await;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = self.policies.clone().watch(stop, &changed) => {}
+            () = tell => {}
+        }
+    }
+
+    /// That the policy speaks of no database that isn't there: its rules would hold for nothing.
+    fn must_be_served(&self) -> anyhow::Result<()> {
+        let problems = self.policies.unserved(&self.databases.names());
+        match problems.is_empty() {
+            true => Ok(()),
+            false => bail!(
+                "the policy file: {}; the databases are {}",
+                problems.join("; "),
+                self.databases.names().join(", ")
+            ),
+        }
+    }
+
+    /// Says what of the policy comes to nothing, and which columns a caller without rules of their own sees as `***`.
+    async fn tell_of_policy(&self, catalog: &CatalogCache, snapshot: &Arc<Snapshot>) {
+        let name = catalog.database().name();
+        for problem in self.policies.unmatched(name, snapshot.as_ref()) {
+            warn!(database = name, "policy: {problem}");
+        }
+        // Made now, so that the first call needn't wait for it. A guard too busy for it makes it then.
+        let Ok(view) = self.view_of(catalog, snapshot, &Caller::default()).await else { return };
+        for hook in view.visible.access().denied_hooks() {
+            warn!(
+                database = name,
+                "{name}: {hook}, and may do so where no statement names it: what could lead there is refused"
+            );
+        }
+        let masked = view.visible.masked();
+        if !masked.is_empty() {
+            let columns = masked.join(", ");
+            info!(database = name, columns, "columns of {name} shown as ***: {columns}");
+        }
+    }
+}
+
+fn tell_of_role(name: &str, report: &RoleReport) {
+    for finding in report.findings() {
+        match finding.grade {
+            Grade::Refused => error!(database = name, grade = "refused", "role of {name}: {}", finding.text),
+            Grade::Warned => warn!(database = name, grade = "warned", "role of {name}: {}", finding.text),
+        }
+    }
+}
