@@ -1,5 +1,6 @@
 //! The registry push: the tools a connection may call, sent before anything else (mcp.md, "Push on connect").
 
+use rmcp::model::{CustomNotification, ServerJsonRpcMessage, ServerNotification};
 use serde_json::{Map, Value, json};
 use shared_protocol::endpoint::meta;
 use shared_protocol::envelope::{RegistryPush, ToolDescription, method};
@@ -16,14 +17,15 @@ pub fn identity(max_in_flight: usize, may_act_for: bool) -> Map<String, Value> {
     identity
 }
 
-/// The push as one line of JSON: a standard `notifications/tools/list_changed` with the registry in its parameters, which
-/// clients that expect no parameters pass over.
-pub fn message(registry: &Registry, max_in_flight: usize, may_act_for: bool) -> String {
+/// The push: a standard `notifications/tools/list_changed` with the registry in its parameters, which clients that expect no
+/// parameters pass over.
+pub fn notification(registry: &Registry, max_in_flight: usize, may_act_for: bool) -> ServerJsonRpcMessage {
     let tools = registry.definitions().map(|tool| ToolDescription {
         name: tool.name.to_owned(),
         description: Some(tool.description.to_owned()),
         input_schema: Value::Object((*tool.input_schema).clone()),
     });
     let params = RegistryPush { tools: tools.collect(), meta: identity(max_in_flight, may_act_for) };
-    json!({ "jsonrpc": "2.0", "method": method::TOOLS_LIST_CHANGED, "params": params }).to_string()
+    let push = CustomNotification::new(method::TOOLS_LIST_CHANGED, Some(json!(params)));
+    ServerJsonRpcMessage::notification(ServerNotification::CustomNotification(push))
 }

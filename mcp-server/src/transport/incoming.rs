@@ -17,12 +17,6 @@ impl Fault {
         Self { id, code, message: message.into() }
     }
 
-    /// A request whose id another one has that isn't answered yet.
-    pub(super) fn id_in_use(id: &RequestId) -> Self {
-        let id = serde_json::to_value(id).unwrap_or_default();
-        Self::new(id, fault::INVALID_REQUEST, "a request with this id is not answered yet: give each an id of its own")
-    }
-
     /// The answer as one line of JSON; its id is null where none could be read.
     pub(super) fn to_text(&self) -> String {
         let error = json!({ "code": self.code, "message": self.message });

@@ -1,10 +1,13 @@
 //! How messages travel. A session sees messages, never a transport.
 
+mod calls;
+mod connection;
 mod gate;
 mod handshake;
 mod http;
 mod in_flight;
 mod incoming;
+mod outgoing;
 mod websocket;
 
 pub use self::gate::Gate;
