@@ -11,6 +11,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use sql_guard::Guard;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -18,14 +19,14 @@ use tracing::{info, warn};
 use crate::admin::Admin;
 use crate::audit::Audit;
 use crate::catalog::Catalogs;
-use crate::config::Config;
+use crate::config::{Config, ListenerConfig};
 use crate::databases::Databases;
 use crate::executor::{Executor, ResultMemory};
 use crate::mcp::handler::Service;
 use crate::policy::{Known, Policies};
 use crate::telemetry::metrics;
 use crate::tools::{Registry, ToolContext};
-use crate::transport::{Gate, MAX_IN_FLIGHT, router};
+use crate::transport::{Gate, MAX_IN_FLIGHT, router, stdio};
 
 /// Longest that cancelled statements may take to end when the server stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(3);
@@ -38,11 +39,9 @@ pub async fn run(config: Config, recorder: PrometheusHandle) -> anyhow::Result<(
     let stop = Stop::on_signal()?;
     let tools = tools(&config)?;
     let audit = audit(&config, &tools.guard, &stop)?;
-    let watcher = tokio::spawn(Arc::clone(&tools).watch_policy(stop.draining.clone()));
-    let reaper = tokio::spawn(tools.databases.clone().reap_idle(stop.kill.clone()));
+    let upkeep = upkeep(&tools, &config, &stop);
     warn_of_exposure(&config);
     tools.first_look().await?;
-    let look_out = tokio::spawn(Arc::clone(&tools).look_out(config.catalog_ttl, stop.draining.clone()));
 
     let listener = Listener::bind(config.listener.address, "WS_HOST, WS_PORT").await?;
     let address = listener.address();
@@ -59,13 +58,7 @@ pub async fn run(config: Config, recorder: PrometheusHandle) -> anyhow::Result<(
     };
     let connections = TaskTracker::new();
     let gate = Gate {
-        service: Service {
-            tools: Arc::clone(&tools),
-            registry: Registry::default(),
-            rate_limit: RateLimit::new(config.rate_limit_per_minute),
-            audit: audit.clone(),
-            max_in_flight: MAX_IN_FLIGHT,
-        },
+        service: service(&config, &tools, &audit),
         authenticator,
         places: Arc::new(Semaphore::new(config.listener.max_connections)),
         config: Arc::new(config.listener),
@@ -94,11 +87,67 @@ pub async fn run(config: Config, recorder: PrometheusHandle) -> anyhow::Result<(
     connections.wait().await;
     tools.executor.drain(DRAIN_LIMIT).await;
     audit.close().await;
-    for (part, task) in [("listener", server), ("pool", reaper), ("policy", watcher), ("databases", look_out)] {
+    for (part, task) in [("listener", server)].into_iter().chain(upkeep) {
         task.await.with_context(|| format!("stop the {part}"))?;
     }
     info!("stopped");
     Ok(())
+}
+
+/// Longest that cancelled statements may take to end when the client on stdio has left.
+const STDIO_DRAIN_LIMIT: Duration = Duration::from_millis(500);
+
+/// Serves the client on stdin and stdout until it leaves or a signal comes. Either cancels what runs.
+///
+/// # Errors
+/// Where the database's role is refused at start.
+pub async fn run_stdio(config: Config) -> anyhow::Result<()> {
+    let stop = Stop::on_signal()?;
+    let tools = tools(&config)?;
+    let audit = audit(&config, &tools.guard, &stop)?;
+    upkeep(&tools, &config, &stop);
+    let service = service(&config, &tools, &audit);
+    let ListenerConfig { push_registry, max_message_bytes, .. } = config.listener;
+    let served = async {
+        tools.first_look().await?;
+        stdio::serve(service, push_registry, max_message_bytes, &stop.kill).await.context("serve stdio")
+    };
+    let signalled = async {
+        stop.signal.cancelled().await;
+        stop.kill.cancel();
+        // The client's connection ends now that its token has fired; a look at the database is not waited for.
+        tokio::time::sleep(STDIO_DRAIN_LIMIT).await;
+    };
+    let outcome = tokio::select! {
+        outcome = served => outcome,
+        () = signalled => Ok(()),
+    };
+    stop.draining.cancel();
+    stop.kill.cancel();
+    tools.executor.drain(STDIO_DRAIN_LIMIT).await;
+    audit.close().await;
+    outcome
+}
+
+/// The tasks that keep what is served fresh, by the part that each is of.
+fn upkeep(tools: &Arc<ToolContext>, config: &Config, stop: &Stop) -> [(&'static str, JoinHandle<()>); 3] {
+    let draining = || stop.draining.clone();
+    [
+        ("policy", tokio::spawn(Arc::clone(tools).watch_policy(draining()))),
+        ("databases", tokio::spawn(Arc::clone(tools).look_out(config.catalog_ttl, draining()))),
+        ("pools", tokio::spawn(tools.databases.clone().reap_idle(stop.kill.clone()))),
+    ]
+}
+
+/// What every session offers.
+fn service(config: &Config, tools: &Arc<ToolContext>, audit: &Audit) -> Service {
+    Service {
+        tools: Arc::clone(tools),
+        registry: Registry::default(),
+        rate_limit: RateLimit::new(config.rate_limit_per_minute),
+        audit: audit.clone(),
+        max_in_flight: MAX_IN_FLIGHT,
+    }
 }
 
 /// Stopping: somebody asks for it, then no new calls, then no calls.

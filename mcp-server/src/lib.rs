@@ -15,6 +15,7 @@ pub mod executor;
 pub mod mcp;
 mod outlook;
 pub mod policy;
+pub mod runtime;
 pub mod telemetry;
 pub mod tools;
 pub mod transport;

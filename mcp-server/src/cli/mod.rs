@@ -1,8 +1,9 @@
-//! What the program does besides serving: judge statements, explain a policy, write a role.
+//! What the program does besides serving its port: judge statements, explain a policy, write a role, serve one client on stdio.
 
 mod check;
 mod policy;
 mod role_sql;
+mod stdio;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub const JOBS: &[Job<Config>] = &[
     Job { command: check::command, run: check::run },
     Job { command: policy::command, run: policy::run },
     Job { command: role_sql::command, run: role_sql::run },
+    Job { command: stdio::command, run: stdio::run },
 ];
 
 /// The database that the settings name, as it is now, and what judges statements on it.

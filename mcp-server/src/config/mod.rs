@@ -21,6 +21,9 @@ pub use database::{Credentials, DatabaseConfig, PostgresMode};
 pub use databases::{DatabasesConfig, is_name as is_database_name};
 pub use variables::VARIABLES;
 
+/// The name that stands for the client on stdio, as those of WS_API_KEY stand for theirs.
+pub const STDIO_KEY: &str = "stdio";
+
 /// The whole configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -190,7 +193,7 @@ impl ListenerConfig {
             address: SocketAddr::new(host, source.number("WS_PORT", 0..=u16::MAX)),
             // Those jobs let nobody in.
             keys: match source.subcommand() {
-                Some("check" | "role-sql") => Keys::read(source, "WS_API_KEY"),
+                Some("check" | "role-sql" | "stdio") => Keys::read(source, "WS_API_KEY"),
                 _ => Keys::read_required(source, "WS_API_KEY"),
             },
             push_registry: source.flag("WS_PUSH_REGISTRY"),

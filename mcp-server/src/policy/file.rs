@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 use sql_guard::{Pattern, PatternError};
 
-use crate::config::Config;
+use crate::config::{Config, STDIO_KEY};
 
 /// A policy file, read and found sound.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -80,7 +80,7 @@ impl Known {
         let databases = config.databases.configured().map(|database| database.name.clone());
         Self {
             databases: (!config.databases.discover).then(|| databases.collect()),
-            keys: config.listener.keys.names().map(str::to_owned).collect(),
+            keys: config.listener.keys.names().chain([STDIO_KEY]).map(str::to_owned).collect(),
         }
     }
 }

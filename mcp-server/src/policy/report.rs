@@ -5,13 +5,17 @@ use sql_guard::Catalog;
 use super::Policies;
 use super::file::{PolicyFile, Section};
 use crate::caller::Caller;
+use crate::config::STDIO_KEY;
 
 impl Policies {
     /// Everybody for whom the rules may differ: each key by itself, and each subject that a section names for each key that may
     /// act for others.
     pub fn callers(&self) -> Vec<Caller> {
         let set = self.0.current.load();
-        let mut callers: Vec<Caller> = self.0.known.keys.iter().map(|key| Caller::of_key(key)).collect();
+        // Nobody is on stdio unless the program is started so; its section says that it will be.
+        let is_meant = |key: &&String| *key != STDIO_KEY || set.file.keys.contains_key(STDIO_KEY);
+        let mut callers: Vec<Caller> =
+            self.0.known.keys.iter().filter(is_meant).map(|key| Caller::of_key(key)).collect();
         for (key, _) in set.file.keys.iter().filter(|(_, section)| section.may_act_for) {
             for subject in set.file.subjects.keys() {
                 callers.push(Caller { subject: Some(subject.clone()), ..Caller::of_key(key) });

@@ -17,6 +17,17 @@ impl Fault {
         Self { id, code, message: message.into() }
     }
 
+    /// A message of more than `limit` bytes.
+    pub(super) fn too_long(limit: usize) -> Self {
+        let message = format!("the message is longer than {limit} bytes (MAX_MESSAGE_BYTES)");
+        Self::new(Value::Null, fault::INVALID_REQUEST, message)
+    }
+
+    /// A message that isn't even text.
+    pub(super) fn not_utf8() -> Self {
+        Self::new(Value::Null, fault::PARSE, "the message is not UTF-8")
+    }
+
     /// The answer as one line of JSON; its id is null where none could be read.
     pub(super) fn to_text(&self) -> String {
         let error = json!({ "code": self.code, "message": self.message });

@@ -8,6 +8,7 @@ mod http;
 mod in_flight;
 mod incoming;
 mod outgoing;
+pub mod stdio;
 mod websocket;
 
 pub use self::gate::Gate;

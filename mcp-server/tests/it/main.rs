@@ -27,6 +27,7 @@ mod runner;
 mod sessions;
 mod settings;
 mod shutdown;
+mod stdio;
 mod tenants;
 mod tls;
 mod traces;
