@@ -1,5 +1,6 @@
 //! The catalog of one database, as the resource `postgres://{database}/catalog` gives it: how the agent learns a database.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::tool::run_sql::is_false;
@@ -50,11 +51,18 @@ pub struct Table {
     pub estimated_row_count: Option<i64>,
     /// Number of partitions, where it is partitioned.
     pub partition_count: Option<i64>,
+    /// The SELECT behind a view; `null` where policy restricts what it speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view_definition: Option<String>,
+    /// What it is partitioned by, e.g. `RANGE (day)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition_key: Option<String>,
 }
 
 /// What kind of relation a [`Table`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(inline)]
 pub enum TableKind {
     /// An ordinary table.
     Table,
@@ -87,6 +95,15 @@ pub struct Column {
     pub is_primary_key: bool,
     /// Whether it alone is unique.
     pub is_unique: bool,
+    /// Most characters, where the type has such a bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub character_maximum_length: Option<i32>,
+    /// Digits of a numeric, where they are bounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numeric_precision: Option<i32>,
+    /// Digits of a numeric behind the point, where they are bounded; below 0, so many before it are rounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numeric_scale: Option<i32>,
     /// The labels of its enum type, in order.
     pub enum_values: Option<Vec<String>>,
     /// Whether it is generated from others.
@@ -99,7 +116,8 @@ pub struct Column {
 }
 
 /// An index of a [`Table`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub struct Index {
     /// Its name.
     pub name: String,
@@ -113,12 +131,16 @@ pub struct Index {
     pub index_type: String,
     /// The condition of a partial index.
     pub predicate: Option<String>,
+    /// Its comment.
+    #[serde(default)]
+    pub description: Option<String>,
     /// The CREATE INDEX statement.
     pub definition: String,
 }
 
 /// A constraint of a [`Table`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub struct Constraint {
     /// Its name.
     pub name: String,
@@ -133,7 +155,7 @@ pub struct Constraint {
 }
 
 /// A foreign key, with the pairing of a composite one kept.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ForeignKey {
     /// Name of the constraint.
     pub constraint_name: String,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Why a tool call failed. The wire form is the name in capitals, e.g. `TABLE_NOT_FOUND`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ErrorCode {
     /// No schema of that name that the caller may see.
@@ -48,6 +48,8 @@ pub enum ErrorCode {
     PermissionDenied,
     /// A parameter is missing, superfluous or of the wrong type.
     ParameterError,
+    /// No way along foreign keys from one table to the other.
+    PathNotFound,
     /// This caller makes more calls a minute than allowed; try again after `context.retry_after_ms`.
     RateLimited,
     /// Too many calls are waiting; try again after `context.retry_after_ms`.
@@ -79,6 +81,7 @@ impl ErrorCode {
             Self::ConnectionError => "CONNECTION_ERROR",
             Self::PermissionDenied => "PERMISSION_DENIED",
             Self::ParameterError => "PARAMETER_ERROR",
+            Self::PathNotFound => "PATH_NOT_FOUND",
             Self::RateLimited => "RATE_LIMITED",
             Self::ServerBusy => "SERVER_BUSY",
             Self::InternalError => "INTERNAL_ERROR",
@@ -103,21 +106,25 @@ pub struct ToolFailure {
     pub input_received: Map<String, Value>,
 }
 
-/// What went wrong, in words for a person and in fields for a program.
+/// What went wrong, in words for a person and in fields for a program. Every tool's schema holds its schema, so that one is short:
+/// codes are texts in it, and facts an object.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub struct ErrorDetail {
     /// The situation, for programs.
+    #[schemars(with = "String")]
     pub code: ErrorCode,
     /// The situation, for people. Never holds a secret or a cell value.
     pub message: String,
     /// What would work instead.
     pub suggestion: Option<String>,
     /// Facts about the failure.
+    #[schemars(with = "Option<Map<String, Value>>")]
     pub context: Option<ErrorContext>,
 }
 
 /// Facts about a failure; only those that are known are sent.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ErrorContext {
     /// PostgreSQL's five-character error code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,6 +138,9 @@ pub struct ErrorContext {
     /// What was refused, as it stood in the statement (a function, a keyword, a name).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// The closest schemas that the caller may see, nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub similar_schemas: Vec<String>,
     /// The closest relations that the caller may see, nearest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub similar_tables: Vec<String>,
@@ -143,13 +153,16 @@ pub struct ErrorContext {
     /// The type that PostgreSQL expects there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_type: Option<String>,
+    /// Number of joins of the shortest path, where it is longer than what was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nearest_depth: Option<usize>,
     /// Milliseconds after which it is worth trying again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
 }
 
 /// A place in a statement, both numbers from 1 and counted in characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// Line of the statement.
     pub line: u32,
@@ -208,6 +221,7 @@ mod tests {
             ErrorCode::TableNotFound,
             ErrorCode::InvalidSql,
             ErrorCode::CostLimitExceeded,
+            ErrorCode::PathNotFound,
             ErrorCode::RateLimited,
             ErrorCode::ServerBusy,
             ErrorCode::DatabaseNotFound,

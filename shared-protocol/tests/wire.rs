@@ -5,6 +5,12 @@ use shared_protocol::catalog::{CatalogPage, Column, Constraint, ForeignKey, Func
 use shared_protocol::endpoint::meta;
 use shared_protocol::envelope::{RegistryPush, ToolCall, ToolDescription, ToolResult};
 use shared_protocol::error::{ErrorCode, ErrorContext, ErrorDetail, Position, ToolFailure};
+use shared_protocol::tool::describe_table::DescribeTableInput;
+use shared_protocol::tool::execute_query::ExecuteQueryInput;
+use shared_protocol::tool::explain_query::{ExplainQueryInput, PlanFormat};
+use shared_protocol::tool::find_join_path::{FindJoinPathInput, JoinType};
+use shared_protocol::tool::get_sample_rows::GetSampleRowsInput;
+use shared_protocol::tool::list_tables::ListTablesInput;
 use shared_protocol::tool::run_sql::{RunSqlInput, RunSqlOutput};
 
 #[test]
@@ -25,6 +31,28 @@ fn arguments_that_are_left_out_have_their_defaults() {
     let input: RunSqlInput = serde_json::from_value(json!({ "query": "SELECT 1" })).unwrap();
     assert_eq!((input.max_rows, input.params.len(), input.timeout_ms), (1000, 0, None));
     assert!(serde_json::from_value::<RunSqlInput>(json!({ "query": "SELECT 1", "maxrows": 1 })).is_err());
+}
+
+#[test]
+fn what_other_tools_are_not_told_has_its_default() {
+    let tables: ListTablesInput = serde_json::from_value(json!({})).unwrap();
+    assert_eq!((tables.include_views, tables.limit.get(), tables.schema_name), (true, 100, None));
+    let table: DescribeTableInput = serde_json::from_value(json!({ "table_name": "users" })).unwrap();
+    assert!(table.include_indexes && table.include_constraints);
+    let sample: GetSampleRowsInput = serde_json::from_value(json!({ "table_name": "users" })).unwrap();
+    assert_eq!((sample.limit.get(), sample.randomize), (5, false));
+    let query: ExecuteQueryInput = serde_json::from_value(json!({ "sql": "SELECT 1" })).unwrap();
+    assert_eq!((query.limit.get(), query.params.len(), query.timeout_ms), (1000, 0, None));
+    let plan: ExplainQueryInput = serde_json::from_value(json!({ "sql": "SELECT 1" })).unwrap();
+    assert_eq!((plan.format, plan.analyze, plan.buffers), (PlanFormat::Text, false, false));
+    let path: FindJoinPathInput = serde_json::from_value(json!({ "from_table": "a", "to_table": "b" })).unwrap();
+    assert_eq!(path.max_depth.get(), 4);
+    assert!(
+        serde_json::from_value::<FindJoinPathInput>(json!({ "from_table": "a", "to_table": "b", "max_depth": 7 }))
+            .is_err()
+    );
+    assert!(serde_json::from_value::<ListTablesInput>(json!({ "schema": "public" })).is_err());
+    assert_eq!(serde_json::to_value(JoinType::Left).unwrap(), JoinType::Left.as_sql());
 }
 
 #[test]
@@ -80,6 +108,9 @@ fn a_page_of_the_catalog() {
         description: Some(name("Where the order stands")),
         is_primary_key: false,
         is_unique: false,
+        character_maximum_length: Some(20),
+        numeric_precision: None,
+        numeric_scale: None,
         enum_values: Some(vec![name("new"), name("shipped")]),
         is_generated: false,
         is_identity: false,
@@ -110,6 +141,7 @@ fn a_page_of_the_catalog() {
         is_primary: true,
         index_type: name("btree"),
         predicate: None,
+        description: None,
         definition: name("CREATE UNIQUE INDEX orders_pkey ON public.orders USING btree (id)"),
     };
     let table = Table {
@@ -123,6 +155,8 @@ fn a_page_of_the_catalog() {
         foreign_keys: vec![key],
         estimated_row_count: Some(1500),
         partition_count: Some(12),
+        view_definition: None,
+        partition_key: Some(name("RANGE (created_at)")),
     };
     let function = Function {
         schema: name("public"),

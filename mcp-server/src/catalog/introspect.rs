@@ -168,6 +168,8 @@ impl<'a> Assembly<'a> {
             foreign_keys: constraints.iter().filter_map(|row| foreign_key(row, oid, names)).collect(),
             estimated_row_count: relation.get("estimated_row_count"),
             partition_count: extras.partitions.get(&oid).copied(),
+            view_definition: None,
+            partition_key: None,
         }
     }
 }
@@ -214,6 +216,9 @@ fn column(row: &PgRow, relation: Oid, keys: &Keys, extras: &Extras) -> Column {
         description: extras.descriptions.get(&(relation, i32::from(number))).cloned(),
         is_primary_key: keys.primary.contains(&number),
         is_unique: keys.unique.contains(&number),
+        character_maximum_length: None,
+        numeric_precision: None,
+        numeric_scale: None,
         enum_values: row.get::<Option<Oid>, _>("enum_type").and_then(|of| extras.labels.get(&of).cloned()),
         is_generated: row.get("is_generated"),
         is_identity: row.get("is_identity"),
@@ -229,6 +234,7 @@ fn index(row: &PgRow) -> Index {
         is_primary: row.get("is_primary"),
         index_type: row.get("index_type"),
         predicate: row.get("predicate"),
+        description: None,
         definition: row.get("definition"),
     }
 }

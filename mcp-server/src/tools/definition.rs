@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, SchemaGenerator};
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 use shared_protocol::error::ToolFailure;
 
@@ -24,15 +25,20 @@ pub struct ToolDefinition {
     pub is_idempotent: bool,
 }
 
+/// What validators need no telling, or warn of: names of our types, and Rust's names of numbers.
+const IDLE_WORDS: [&str; 3] = ["title", "format", "$schema"];
+
 /// The schema of a tool's arguments.
 pub(super) fn input_schema<T: JsonSchema>() -> Arc<Map<String, Value>> {
-    Arc::new(object(generator().into_root_schema_for::<T>()))
+    let generator = settings(&IDLE_WORDS).into_generator();
+    Arc::new(generator.into_root_schema_for::<T>().as_object().cloned().unwrap_or_default())
 }
 
 /// The schema of a tool's structured content: an object that is either the output or the one shape of failures. Some clients
-/// validate failures against it too, and would lose their code otherwise.
+/// validate failures against it too, and would lose their code otherwise. It goes without descriptions: a model reads the results
+/// themselves, and every schema takes room from its context.
 pub(super) fn output_schema<T: JsonSchema>() -> Arc<Map<String, Value>> {
-    let mut generator = generator();
+    let mut generator = settings(&[IDLE_WORDS.as_slice(), &["description", "default"]].concat()).into_generator();
     let success = generator.subschema_for::<T>();
     let failure = generator.subschema_for::<ToolFailure>();
     let definitions = generator.take_definitions(true);
@@ -41,10 +47,13 @@ pub(super) fn output_schema<T: JsonSchema>() -> Arc<Map<String, Value>> {
     Arc::new(schema)
 }
 
-fn generator() -> SchemaGenerator {
-    SchemaSettings::draft2020_12().into_generator()
-}
-
-fn object(schema: schemars::Schema) -> Map<String, Value> {
-    schema.as_object().cloned().unwrap_or_default()
+/// JSON Schema 2020-12 without these words.
+fn settings(left_out: &[&'static str]) -> SchemaSettings {
+    let left_out = left_out.to_vec();
+    let without = move |schema: &mut Schema| {
+        for word in &left_out {
+            schema.remove(*word);
+        }
+    };
+    SchemaSettings::draft2020_12().with_transform(RecursiveTransform(without))
 }

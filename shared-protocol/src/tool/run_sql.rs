@@ -14,7 +14,6 @@ pub const DEFAULT_MAX_ROWS: u64 = 1000;
 /// Arguments of `run_sql`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(title = "run_sql input")]
 pub struct RunSqlInput {
     /// One SELECT, VALUES, TABLE or WITH … SELECT statement. $1, $2 … stand for the parameters.
     pub query: String,
@@ -26,11 +25,11 @@ pub struct RunSqlInput {
     pub database: Option<String>,
     /// Most rows to return; the server's own cap holds too.
     #[serde(default = "default_max_rows")]
-    #[schemars(range(min = 1), transform = without_format)]
+    #[schemars(range(min = 1))]
     pub max_rows: u64,
     /// Milliseconds that the statement may take; the server's own bound holds too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1), transform = without_format)]
+    #[schemars(range(min = 1))]
     pub timeout_ms: Option<u64>,
 }
 
@@ -43,21 +42,14 @@ fn default_max_rows() -> u64 {
     DEFAULT_MAX_ROWS
 }
 
-/// Drops `format: "uint64"`, which some JSON Schema validators (Ajv) warn about.
-fn without_format(schema: &mut schemars::Schema) {
-    schema.remove("format");
-}
-
 /// What `run_sql` answers. `rows` is the JSON text that the server wrote, digits untouched.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(title = "run_sql output")]
 pub struct RunSqlOutput {
     /// One object per row, keyed by column name.
     #[schemars(with = "Vec<Map<String, Value>>")]
     pub rows: Box<RawValue>,
     /// Number of rows returned.
-    #[schemars(transform = without_format)]
     pub row_count: u64,
     /// Milliseconds that PostgreSQL and the encoder took.
     pub execution_time_ms: f64,
@@ -72,6 +64,7 @@ pub struct RunSqlOutput {
 
 /// One column of a result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub struct ResultColumn {
     /// Key of the column's values in `rows`.
     pub name: String,

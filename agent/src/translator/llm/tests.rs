@@ -275,6 +275,8 @@ fn table(schema: &str, name: &str) -> Table {
         foreign_keys: Vec::new(),
         estimated_row_count: None,
         partition_count: None,
+        view_definition: None,
+        partition_key: None,
     }
 }
 
@@ -292,6 +294,9 @@ fn column(name: &str, data_type: &str) -> Column {
         description: None,
         is_primary_key: false,
         is_unique: false,
+        character_maximum_length: None,
+        numeric_precision: None,
+        numeric_scale: None,
         enum_values: None,
         is_generated: false,
         is_identity: false,

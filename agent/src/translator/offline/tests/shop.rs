@@ -99,6 +99,8 @@ pub(in super::super) fn table(name: &str, comment: &str) -> Built {
         foreign_keys: Vec::new(),
         estimated_row_count: None,
         partition_count: None,
+        view_definition: None,
+        partition_key: None,
     })
 }
 
@@ -113,6 +115,9 @@ impl Built {
             description: None,
             is_primary_key: false,
             is_unique: false,
+            character_maximum_length: None,
+            numeric_precision: None,
+            numeric_scale: None,
             enum_values: None,
             is_generated: false,
             is_identity: false,
