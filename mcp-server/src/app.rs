@@ -21,7 +21,7 @@ use crate::audit::Audit;
 use crate::catalog::Catalogs;
 use crate::config::{Config, ListenerConfig};
 use crate::databases::Databases;
-use crate::executor::{Executor, ResultMemory};
+use crate::executor::{Cursors, Executor, ResultMemory};
 use crate::mcp::handler::Service;
 use crate::policy::{Known, Policies};
 use crate::telemetry::metrics;
@@ -192,6 +192,7 @@ fn tools(config: &Config) -> anyhow::Result<Arc<ToolContext>> {
         catalogs: Catalogs::new(guard.clone(), config.catalog_ttl),
         policies,
         executor: Executor::new(limits.max_concurrent_queries, patience, memory, zone),
+        cursors: Cursors::new(&config.listener.keys),
         guard,
         limits,
     }))

@@ -14,6 +14,7 @@ pub mod databases;
 pub mod executor;
 pub mod mcp;
 mod outlook;
+pub mod plan;
 pub mod policy;
 pub mod runtime;
 pub mod telemetry;

@@ -5,6 +5,8 @@ mod advise;
 mod catalog;
 mod columns;
 mod encoding;
+mod expression;
+mod fingerprint;
 mod functions;
 mod limits;
 mod normalize;
@@ -113,6 +115,27 @@ impl Guard {
         self.shared.pool.run(move |_| normalize::normalize(&text, &limits)).await
     }
 
+    /// The same number, 16 hexadecimal digits, for statements that differ in white space, comments and literals alone.
+    ///
+    /// # Errors
+    /// As [`Self::normalize`].
+    pub async fn fingerprint(&self, text: &str) -> Result<String, Rejection> {
+        let limits = self.shared.limits.clone();
+        let text = text.to_string();
+        self.shared.pool.run(move |_| fingerprint::fingerprint(&text, &limits)).await
+    }
+
+    /// That `text` is one expression, so that it can stand within parentheses without closing them. Whether it may run is another
+    /// question: the statement around it is judged as any.
+    ///
+    /// # Errors
+    /// INVALID_SQL where it is none; otherwise as [`Self::normalize`].
+    pub async fn expression(&self, text: &str) -> Result<(), Rejection> {
+        let limits = self.shared.limits.clone();
+        let text = text.to_string();
+        self.shared.pool.run(move |_| expression::expression(&text, &limits)).await
+    }
+
     /// The agent's verdict: refuses only what no server could accept, which is syntax, statement kind, several statements, writes,
     /// denied built-ins, size and depth, a number of placeholders other than `params`, and relations or columns that `catalog` lacks.
     ///
@@ -140,6 +163,7 @@ pub struct CheckedQuery {
     fixed: Arc<[usize]>,
     outputs: Outputs,
     runs_user_code: bool,
+    is_ordered: bool,
 }
 
 /// What is known of the columns of a result, from the first on.
@@ -199,6 +223,11 @@ impl CheckedQuery {
         self.runs_user_code
     }
 
+    /// Whether its rows come in an order that it asks for.
+    pub fn is_ordered(&self) -> bool {
+        self.is_ordered
+    }
+
     /// The statement within a SELECT of ours, `SELECT … FROM (⏎text⏎) AS q(c1, …)`, whose columns are the statement's in order,
     /// each passed on as `columns` says. Clauses such as LIMIT may follow it.
     ///
@@ -232,5 +261,6 @@ fn check(text: &str, access: &Access, limits: &Limits, abandoned: &Abandoned) ->
             is_open: output.is_open(),
         },
         runs_user_code: walk.runs_code.get(),
+        is_ordered: statement::is_ordered(&parsed.statement),
     })
 }

@@ -77,6 +77,11 @@ impl Place {
     }
 }
 
+/// Whether a statement asks for an order of its rows.
+pub(crate) fn is_ordered(statement: &Node) -> bool {
+    matches!(&statement.node, Some(NodeEnum::SelectStmt(select)) if !select.sort_clause.is_empty())
+}
+
 /// One statement on its way through the guard, and what has been found in it.
 pub(crate) struct Walk<'a> {
     pub(crate) text: &'a str,

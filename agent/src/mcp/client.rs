@@ -207,6 +207,7 @@ impl Client {
                 database: Some(database.to_owned()),
                 max_rows,
                 timeout_ms: u64::try_from(left.as_millis()).ok(),
+                cursor: None,
             },
             meta,
         };

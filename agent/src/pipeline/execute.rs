@@ -46,6 +46,7 @@ fn another_may_do_better(detail: &ErrorDetail) -> bool {
         | ErrorCode::PermissionDenied
         | ErrorCode::ParameterError => true,
         ErrorCode::DatabaseNotFound
+        | ErrorCode::PathNotFound
         | ErrorCode::QueryTimeout
         | ErrorCode::QueryCancelled
         | ErrorCode::ConnectionError

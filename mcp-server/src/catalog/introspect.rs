@@ -316,5 +316,5 @@ fn function(row: &PgRow) -> Function {
 }
 
 fn type_name(row: &PgRow) -> NumberedType {
-    NumberedType { oid: row.get::<Oid, _>("oid").0, name: row.get("typname") }
+    NumberedType { oid: row.get::<Oid, _>("oid").0, name: row.get("typname"), written: row.get("written") }
 }

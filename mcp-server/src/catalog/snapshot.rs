@@ -28,6 +28,8 @@ pub(super) struct Draft {
 pub(super) struct NumberedType {
     pub(super) oid: u32,
     pub(super) name: String,
+    /// As SQL is written with it.
+    pub(super) written: String,
 }
 
 /// A catalog, never changed: a newer one takes its place whole.
@@ -42,7 +44,7 @@ pub struct Snapshot {
     pub(super) search_path: Vec<String>,
     pub(super) tables: Vec<Table>,
     pub(super) functions: Vec<catalog::Function>,
-    type_names: HashMap<u32, String>,
+    types: HashMap<u32, NumberedType>,
     facts: Facts,
     /// Another number where DDL has changed something; nothing where that can't be told.
     pub(super) changes: Option<i64>,
@@ -57,7 +59,7 @@ impl Snapshot {
         Self {
             serial: NEXT.fetch_add(1, Ordering::Relaxed),
             database: database.to_owned(),
-            type_names: types.into_iter().map(|of| (of.oid, of.name)).collect(),
+            types: types.into_iter().map(|of| (of.oid, of)).collect(),
             facts,
             description,
             server_version,
@@ -76,9 +78,9 @@ impl Snapshot {
         self.serial
     }
 
-    /// The name of the type of that number.
-    pub(super) fn type_name(&self, oid: u32) -> Option<&String> {
-        self.type_names.get(&oid)
+    /// The type of that number.
+    pub(super) fn numbered_type(&self, oid: u32) -> Option<&NumberedType> {
+        self.types.get(&oid)
     }
 
     /// A relation by its number, and the place of one of its columns by that column's.

@@ -80,6 +80,16 @@ impl Visible {
         self.tables.iter().flat_map(of).collect()
     }
 
+    /// The tables and views that are listed, by schema and name.
+    pub fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
+    /// The name of a type by its number, as SQL is written with it.
+    pub fn written_type(&self, oid: u32) -> Option<&str> {
+        self.snapshot.numbered_type(oid).map(|of| of.written.as_str())
+    }
+
     /// The columns of a relation that the caller may know of, for suggestions.
     pub fn columns_of(&self, schema: &str, name: &str) -> Vec<String> {
         let columns = self.access.columns(schema, name).unwrap_or_default();
@@ -90,7 +100,7 @@ impl Visible {
 
 impl Directory for Visible {
     fn type_name(&self, oid: u32) -> Option<String> {
-        self.snapshot.type_name(oid).cloned()
+        self.snapshot.numbered_type(oid).map(|of| of.name.clone())
     }
 
     fn restriction(&self, relation: u32, column: i16) -> Option<Restriction> {

@@ -26,11 +26,11 @@ pub(super) struct Stop {
 
 /// A statement that was stopped.
 #[derive(Debug)]
-pub(super) struct Stopped {
+pub(super) struct Stopped<T> {
     /// Why, for the caller.
     pub(super) reason: ExecuteError,
-    /// Whether its connection is in order again.
-    pub(super) is_settled: bool,
+    /// What it came to all the same; nothing where it didn't end, so that its connection isn't in order.
+    pub(super) output: Option<T>,
 }
 
 impl Stop {
@@ -67,14 +67,14 @@ impl Stop {
         canceller: &Canceller,
         pid: i32,
         work: impl Future<Output = T>,
-    ) -> Result<T, Stopped> {
+    ) -> Result<T, Stopped<T>> {
         let mut work = pin!(work);
         let reason = tokio::select! {
             output = &mut work => return Ok(output),
             reason = self.reached() => reason,
         };
-        let is_settled = settle(canceller, pid, work).await;
-        Err(Stopped { reason, is_settled })
+        let output = settle(canceller, pid, work).await;
+        Err(Stopped { reason, output })
     }
 
     async fn reached(&self) -> ExecuteError {
@@ -85,29 +85,32 @@ impl Stop {
     }
 }
 
-/// Cancels what the backend `pid` runs until `end` comes, for a second; then ends the backend. Whether `end` came.
-pub(super) async fn settle<T>(canceller: &Canceller, pid: i32, end: impl Future<Output = T>) -> bool {
+/// Cancels what the backend `pid` runs until `end` comes, for a second; then ends the backend, and there is nothing.
+pub(super) async fn settle<T>(canceller: &Canceller, pid: i32, end: impl Future<Output = T>) -> Option<T> {
     let mut end = pin!(end);
     for pause in PAUSES {
         let mut cancel = pin!(canceller.cancel(pid));
         // Both at once: what is being ended may itself wait for a cancel of its own.
-        let (sent, has_ended) = tokio::select! {
+        let (sent, ended) = tokio::select! {
             // First of all the cancel goes out: until it has come, rows may keep the other one busy.
             biased;
-            sent = &mut cancel => (sent, false),
+            sent = &mut cancel => (sent, None),
             // The cancel is waited for all the same: it must not reach the backend's next statement.
-            _ = &mut end => (cancel.await, true),
+            output = &mut end => (cancel.await, Some(output)),
         };
         if let Err(error) = sent {
             warn!(pid, error = %Chain(&error), "a cancel of backend {pid} failed");
         }
-        if has_ended || tokio::time::timeout(pause, &mut end).await.is_ok() {
-            return true;
+        if ended.is_some() {
+            return ended;
+        }
+        if let Ok(output) = tokio::time::timeout(pause, &mut end).await {
+            return Some(output);
         }
     }
     warn!(pid, "backend {pid} did not stop within a second; it is ended");
     if let Err(error) = canceller.terminate(pid).await {
         warn!(pid, error = %Chain(&error), "backend {pid} could not be ended");
     }
-    false
+    None
 }

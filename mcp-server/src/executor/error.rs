@@ -85,6 +85,9 @@ pub enum ExecuteError {
         /// Its type.
         type_name: String,
     },
+    /// A statement without columns, or with too many, has no second page.
+    #[error("this statement's rows can't be read page by page")]
+    NoPages,
     /// A parameter is of a type that can't be bound directly.
     #[error("a parameter is of a type that can't be bound directly")]
     UnknownParameterType,

@@ -17,6 +17,26 @@ const MAX_COST: &str = "max_cost";
 const MAX_ROWS: &str = "max_estimated_rows";
 const MAX_SCANNED: &str = "deny_seq_scan_over_rows";
 
+/// What EXPLAIN is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Explain {
+    /// Whether the statement is run, so that what really happened is told.
+    pub analyze: bool,
+    /// Whether the columns that each step puts out are told.
+    pub verbose: bool,
+    /// Whether the blocks that were read are told.
+    pub buffers: bool,
+}
+
+impl Explain {
+    /// What stands before the statement.
+    pub(super) fn lead(self) -> String {
+        let Self { analyze, verbose, buffers } = self;
+        // Of several PostgreSQL versions some tell of buffers unless asked not to.
+        format!("EXPLAIN (FORMAT JSON, ANALYZE {analyze}, VERBOSE {verbose}, BUFFERS {buffers}) ")
+    }
+}
+
 /// Most that a statement may cost by the planner's estimate; `None` is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct CostLimits {

@@ -2,6 +2,7 @@
 
 mod bind;
 mod cancel;
+mod cursor;
 mod describe;
 mod encode;
 mod error;
@@ -21,8 +22,9 @@ use sql_guard::{CheckedQuery, Restriction};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use cursor::{Binding, CursorError, Cursors};
 pub use error::{DatabaseFault, ExecuteError};
-pub use explain::{CostLimits, OverLimit};
+pub use explain::{CostLimits, Explain, OverLimit};
 pub use limits::{Copies, PageLimit};
 pub use results::{Held, MemoryFull, Reservation, ResultMemory};
 pub use slots::Turn;
@@ -67,6 +69,10 @@ pub struct Run {
     pub query: CheckedQuery,
     /// A value for each of its placeholders.
     pub params: Vec<Value>,
+    /// How many of its rows come before the first that is wanted.
+    pub offset: u64,
+    /// How PostgreSQL would run it, or ran it, in place of its rows: the plan as JSON, in a row of its own.
+    pub explain: Option<Explain>,
     /// Settings of its transaction, for row-level security; the statement can't change them.
     pub settings: Vec<Setting>,
     /// What it may take.
@@ -82,8 +88,12 @@ pub struct RowSet {
     pub row_count: u64,
     /// The columns in order, named as in `json`.
     pub columns: Vec<ResultColumn>,
-    /// Whether a cap cut the rows.
+    /// Each column's type by its number, where PostgreSQL told it.
+    pub types: Vec<Option<u32>>,
+    /// Whether a cap cut the rows, or the time was over.
     pub truncated: bool,
+    /// The time was over before all rows had come.
+    pub timed_out: bool,
     /// From the call to the last row.
     pub elapsed: Duration,
     /// What they have of the memory for results; to be kept as long as they are.
@@ -138,7 +148,7 @@ impl Executor {
         directory: Arc<dyn Directory>,
         cancel: &CancellationToken,
     ) -> Result<RowSet, ExecuteError> {
-        let Run { query, params, settings, limits } = run;
+        let Run { query, params, offset, explain, settings, limits } = run;
         let started = Instant::now();
         let stop = cancel::Stop::new(started + limits.timeout, limits.timeout, cancel.child_token());
         // Fires when this future is dropped: the task below then cancels on PostgreSQL and ends by itself.
@@ -151,6 +161,8 @@ impl Executor {
             query,
             frame,
             params,
+            offset,
+            explain,
             limits,
             memory: self.memory.clone(),
             directory,

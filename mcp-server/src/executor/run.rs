@@ -13,10 +13,10 @@ use sqlx::postgres::{PgArguments, PgColumn, PgRow, PgStatement};
 use sqlx::{AssertSqlSafe, Column, Connection, Either, Executor as _, SqlSafeStr, SqlStr, Statement};
 use tokio::task::consume_budget;
 
-use super::cancel::{Stop, settle};
+use super::cancel::{Stop, Stopped, settle};
 use super::encode::{Decoder, RowEncoder, unique_names};
 use super::limits::PageBudget;
-use super::{Directory, ExecuteError, ResultMemory, RowSet, RunLimits, bind, describe, explain};
+use super::{Directory, ExecuteError, Explain, ResultMemory, RowSet, RunLimits, bind, describe, explain};
 use crate::databases::{ConnectError, Database, Frame, Session};
 
 /// Numbers from here on are those of the database's own objects.
@@ -29,6 +29,8 @@ pub(super) struct Job {
     /// What the statement stands in on its session.
     pub(super) frame: Frame,
     pub(super) params: Vec<Value>,
+    pub(super) offset: u64,
+    pub(super) explain: Option<Explain>,
     pub(super) limits: RunLimits,
     pub(super) memory: ResultMemory,
     pub(super) directory: Arc<dyn Directory>,
@@ -43,6 +45,7 @@ struct Prepared {
     lead: usize,
     arguments: PgArguments,
     columns: Vec<ResultColumn>,
+    types: Vec<Option<u32>>,
     decoders: Vec<Decoder>,
 }
 
@@ -94,24 +97,39 @@ impl Job {
                 }
                 result
             }
-            Err(stopped) => {
-                if !stopped.is_settled || session.settle().await.is_err() {
+            Err(Stopped { reason, output }) => {
+                if output.is_none() || session.settle().await.is_err() {
                     session.mark_broken();
                 }
-                Err(stopped.reason)
+                match (reason, output) {
+                    // What had come before the time was over.
+                    (ExecuteError::TimedOut { .. }, Some(Ok(rows))) => Ok(rows),
+                    (reason, _) => Err(reason),
+                }
             }
         }
     }
 
     async fn attempt(&self, session: &mut Session, stop: &Stop) -> Result<RowSet, ExecuteError> {
-        let prepared = self.prepare(session).await?;
+        let mut prepared = self.prepare(session).await?;
         // A cancel that came while PostgreSQL only prepared would not stop what starts after it.
         stop.check()?;
         let lead = prepared.lead;
-        if !self.limits.cost.is_empty() {
+        let runs = self.explain.is_none_or(|explain| explain.analyze);
+        if runs && !self.limits.cost.is_empty() {
             self.check_cost(&prepared, session).await?;
             stop.check()?;
         }
+        let lead = match self.explain {
+            None => lead,
+            Some(explain) => {
+                let before = explain.lead();
+                let sql = AssertSqlSafe(format!("{before}{}", self.query.text())).into_sql_str();
+                let columns = vec![ResultColumn { name: "plan".to_owned(), r#type: "json".to_owned(), masked: false }];
+                prepared = Prepared { sql, columns, types: vec![None], decoders: vec![Decoder::Json], ..prepared };
+                before.len()
+            }
+        };
         self.stream(prepared, session, stop).await.map_err(|error| without_lead(error, lead))
     }
 
@@ -141,12 +159,15 @@ impl Job {
                 self.must_be_masked_where_they_come_from(statement.columns())?;
                 let found: Vec<Option<Decoder>> =
                     columns.clone().map(|column| Decoder::of(column.type_info())).collect();
+                let types = columns.clone().map(|column| column.type_info().oid().map(|Oid(oid)| oid)).collect();
                 let columns = self.columns(columns.map(|column| (column.name(), column.type_info().oid())));
-                if let Some(decoders) = found.iter().copied().collect() {
+                if self.offset == 0
+                    && let Some(decoders) = found.iter().copied().collect()
+                {
                     let arguments = self.arguments(&statement)?;
-                    return Ok(Prepared { sql: plain, lead: 0, arguments, columns, decoders });
+                    return Ok(Prepared { sql: plain, lead: 0, arguments, columns, types, decoders });
                 }
-                self.wrap(session, &found, columns).await
+                self.wrap(session, &found, columns, types).await
             }
             Err(error) if describe::is_needed(&error) => {
                 if session.is_pooled() {
@@ -164,19 +185,22 @@ impl Job {
                 self.must_be_as_judged(described.iter().map(|column| column.name.as_str()))?;
                 let found: Vec<Option<Decoder>> =
                     described.iter().map(|column| column.oid.and_then(Decoder::of_oid)).collect();
+                let types = described.iter().map(|column| column.oid).collect();
                 let columns = self.columns(described.iter().map(|column| (column.name.as_str(), column.oid.map(Oid))));
-                self.wrap(session, &found, columns).await
+                self.wrap(session, &found, columns, types).await
             }
             Err(error) => Err(ExecuteError::from_sqlx(error)),
         }
     }
 
-    /// The statement within the wrapper, which reads columns without a decoder as `to_json(cN)`.
+    /// The statement within the wrapper, which reads columns without a decoder as `to_json(cN)`, and leaves out the rows of the pages
+    /// before.
     async fn wrap(
         &self,
         session: &mut Session,
         found: &[Option<Decoder>],
         columns: Vec<ResultColumn>,
+        types: Vec<Option<u32>>,
     ) -> Result<Prepared, ExecuteError> {
         let read = |(at, decoder): (usize, &Option<Decoder>)| match decoder {
             Some(_) => WrappedColumn::Plain,
@@ -184,10 +208,17 @@ impl Job {
             None => WrappedColumn::ToJson,
         };
         let read: Vec<WrappedColumn> = found.iter().enumerate().map(read).collect();
-        let Some(wrapped) = self.query.wrapped(&read) else {
-            let column = &columns[found.iter().position(Option::is_none).unwrap_or_default()];
+        let Some(mut wrapped) = self.query.wrapped(&read) else {
+            let Some(column) = found.iter().position(Option::is_none).and_then(|at| columns.get(at)) else {
+                return Err(ExecuteError::NoPages);
+            };
             return Err(ExecuteError::Unreadable { column: column.name.clone(), type_name: column.r#type.clone() });
         };
+        if self.offset > 0 {
+            // One row more than the page holds shows that there is another page.
+            let most = self.limits.max_rows.saturating_add(1);
+            wrapped.push_str(&format!(" LIMIT {most} OFFSET {}", self.offset));
+        }
         let lead = wrapped.find(self.query.text()).map_or(0, |at| wrapped[..at].chars().count());
         let sql = AssertSqlSafe(wrapped).into_sql_str();
         let prepared = session.connection().prepare(sql.clone()).await;
@@ -199,7 +230,7 @@ impl Job {
             found.unwrap_or(if *read == WrappedColumn::Text { Decoder::Text } else { Decoder::Json })
         };
         let decoders = found.iter().zip(&read).map(decoder).collect();
-        Ok(Prepared { arguments: self.arguments(&statement)?, sql, lead, columns, decoders })
+        Ok(Prepared { arguments: self.arguments(&statement)?, sql, lead, columns, types, decoders })
     }
 
     /// Refuses a result that isn't the one that was judged: the places of masked columns would be others'.
@@ -257,9 +288,9 @@ impl Job {
 
     /// Streams the rows into one JSON array, each encoded once, and cuts at the first cap.
     async fn stream(&self, prepared: Prepared, session: &mut Session, stop: &Stop) -> Result<RowSet, ExecuteError> {
-        let Prepared { sql, arguments, columns, decoders, .. } = prepared;
+        let Prepared { sql, arguments, columns, types, decoders, .. } = prepared;
         let budget = PageBudget::new(self.limits.page, &columns);
-        let mut page = Page::new(RowEncoder::new(&columns, decoders), budget, self.limits);
+        let mut page = Page::new(RowEncoder::new(&columns, decoders), budget, self.limits, self.offset);
         let pid = session.pid();
         let most = self.limits.page.bytes;
         let mut reservation = stop.unless(self.memory.begin(most)).await??;
@@ -270,7 +301,15 @@ impl Job {
                 let Some(row) = rows.next().await else { break End::Complete };
                 // Rows that are there already would otherwise keep the clock and the caller's cancel from being looked at.
                 consume_budget().await;
-                match page.take(&row.map_err(ExecuteError::from_sqlx)?) {
+                let row = match row.map_err(ExecuteError::from_sqlx) {
+                    Ok(row) => row,
+                    // The error that our own cancel gave, when the time was over.
+                    Err(_) if page.row_count > 0 && matches!(stop.check(), Err(ExecuteError::TimedOut { .. })) => {
+                        break End::TimedOut;
+                    }
+                    Err(error) => return Err(error),
+                };
+                match page.take(&row) {
                     Ok(true) => {
                         let covered = self.memory.cover(&mut reservation, page.budget.used(), most);
                         if let Err(error) = stop.unless(covered).await.and_then(|covered| covered.map_err(Into::into)) {
@@ -282,7 +321,7 @@ impl Job {
                 }
             };
             let is_settled = match end {
-                End::Complete => true,
+                End::Complete | End::TimedOut => true,
                 // The end, or the error that the cancel gives: sqlx reads on to the end of the answer before the next use.
                 _ => {
                     let rest = async {
@@ -290,22 +329,24 @@ impl Job {
                             consume_budget().await;
                         }
                     };
-                    settle(self.database.canceller(), pid, rest).await
+                    settle(self.database.canceller(), pid, rest).await.is_some()
                 }
             };
             (end, is_settled)
         };
-        if !is_settled || (!matches!(end, End::Complete) && session.settle().await.is_err()) {
+        if !is_settled || (!matches!(end, End::Complete | End::TimedOut) && session.settle().await.is_err()) {
             session.mark_broken();
         }
-        let truncated = match end {
-            End::Complete => false,
-            End::Cut => true,
+        let (truncated, timed_out) = match end {
+            End::Complete => (false, false),
+            End::Cut => (true, false),
+            End::TimedOut => (true, true),
             End::Failed(error) => return Err(error),
         };
         reservation.settle(page.budget.used());
         let (json, row_count) = page.finish()?;
-        Ok(RowSet { json, row_count, columns, truncated, elapsed: self.started.elapsed(), memory: reservation })
+        let elapsed = self.started.elapsed();
+        Ok(RowSet { json, row_count, columns, types, truncated, timed_out, elapsed, memory: reservation })
     }
 }
 
@@ -315,6 +356,8 @@ enum End {
     Complete,
     /// A cap left some out.
     Cut,
+    /// The time was over while they came.
+    TimedOut,
     /// One couldn't be written.
     Failed(ExecuteError),
 }
@@ -327,11 +370,13 @@ struct Page {
     json: Vec<u8>,
     row: Vec<u8>,
     row_count: u64,
+    /// Rows of the pages before.
+    offset: u64,
 }
 
 impl Page {
-    fn new(encoder: RowEncoder, budget: PageBudget, limits: RunLimits) -> Self {
-        Self { encoder, budget, limits, json: vec![b'['], row: Vec::new(), row_count: 0 }
+    fn new(encoder: RowEncoder, budget: PageBudget, limits: RunLimits, offset: u64) -> Self {
+        Self { encoder, budget, limits, json: vec![b'['], row: Vec::new(), row_count: 0, offset }
     }
 
     /// Takes `row`, or says that a cap is reached.
@@ -343,7 +388,7 @@ impl Page {
         let fits = self.encoder.encode(row, self.limits.page.bytes, &mut self.row)? && self.budget.take(&self.row);
         if !fits {
             return match self.row_count {
-                0 => Err(ExecuteError::RowTooLarge { row: 1, limit: self.limits.page.bytes }),
+                0 => Err(ExecuteError::RowTooLarge { row: self.offset + 1, limit: self.limits.page.bytes }),
                 _ => Ok(false),
             };
         }

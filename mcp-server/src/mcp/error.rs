@@ -14,7 +14,7 @@ use tracing::error;
 use crate::catalog::LoadError;
 use crate::databases::{AcquireError, ConnectError};
 use crate::executor::{Copies, DatabaseFault, ExecuteError, MemoryFull};
-use crate::tools::{Stopped, ToolError};
+use crate::tools::{Failed, Stopped, ToolError};
 
 /// JSON-RPC code for a server that can't take a request now (the range -32000 to -32099 is the server's own).
 const UNAVAILABLE: i32 = -32000;
@@ -64,10 +64,15 @@ pub fn detail(error: &ToolError) -> ErrorDetail {
         ToolError::Rejected(rejection) => rejected(rejection),
         ToolError::Catalog(error) => catalog(error),
         ToolError::Stopped(stopped @ Stopped::TimedOut { .. }) => {
-            say(ErrorCode::QueryTimeout, stopped).suggest("Try again, or ask for more time with timeoutMs.").0
+            say(ErrorCode::QueryTimeout, stopped).suggest("Try again in a few seconds.").0
         }
+        ToolError::Denied { message, suggestion } => {
+            say(ErrorCode::AccessDenied, message).suggest(suggestion.clone()).0
+        }
+        ToolError::Internal(cause) => internal(&anyhow::anyhow!("{cause}")),
+        ToolError::Cursor(error) => say(ErrorCode::ParameterError, error).suggest("Start again without a cursor.").0,
         ToolError::Stopped(Stopped::Cancelled) => say(ErrorCode::QueryCancelled, error).0,
-        ToolError::Execute { error, sql, columns, is_restricted } => executed(error, sql, columns, *is_restricted),
+        ToolError::Execute(failed) => executed(failed),
     }
 }
 
@@ -175,7 +180,8 @@ fn busy(message: impl ToString, retry_after_ms: u64) -> ErrorDetail {
     say(ErrorCode::ServerBusy, message).suggest(format!("Try again in {retry_after_ms} ms.")).with(context)
 }
 
-fn executed(error: &ExecuteError, sql: &str, columns: &[String], is_restricted: bool) -> ErrorDetail {
+fn executed(failed: &Failed) -> ErrorDetail {
+    let Failed { error, sql, columns, is_restricted, more_time } = failed;
     match error {
         ExecuteError::Busy { retry_after } => busy(error, retry_after.as_millis().try_into().unwrap_or(u64::MAX)),
         ExecuteError::MemoryFull(full) => memory_full(full),
@@ -198,16 +204,14 @@ fn executed(error: &ExecuteError, sql: &str, columns: &[String], is_restricted: 
         ExecuteError::UnknownParameterType => {
             say(ErrorCode::ParameterError, error).suggest("Write $1::text::its_type and send the value as a string.").0
         }
-        ExecuteError::Database(fault) if is_restricted && fault.sqlstate == UNDEFINED_COLUMN => {
+        ExecuteError::Database(fault) if *is_restricted && fault.sqlstate == UNDEFINED_COLUMN => {
             unknown_column(fault, sql, columns)
         }
-        ExecuteError::Database(fault) if is_restricted => database_fault(&fault.without_values(sql), sql, columns),
-        ExecuteError::Database(fault) => database_fault(fault, sql, columns),
-        ExecuteError::TimedOut { .. } => {
-            say(ErrorCode::QueryTimeout, error)
-                .suggest("Filter or aggregate more, or ask for more time with timeoutMs.")
-                .0
+        ExecuteError::Database(fault) if *is_restricted => {
+            database_fault(&fault.without_values(sql), sql, columns, *more_time)
         }
+        ExecuteError::Database(fault) => database_fault(fault, sql, columns, *more_time),
+        ExecuteError::TimedOut { .. } => say(ErrorCode::QueryTimeout, error).suggest(read_less(*more_time)).0,
         ExecuteError::Cancelled => say(ErrorCode::QueryCancelled, error).0,
         ExecuteError::OverLimit(_) => {
             say(ErrorCode::CostLimitExceeded, error)
@@ -222,6 +226,9 @@ fn executed(error: &ExecuteError, sql: &str, columns: &[String], is_restricted: 
         ExecuteError::StaleCatalog => {
             say(ErrorCode::ExecutionError, error).suggest("Name the columns that you need, or try again.").0
         }
+        ExecuteError::NoPages => {
+            say(ErrorCode::ParameterError, error).suggest("Name the columns that you need, or leave the cursor out.").0
+        }
         ExecuteError::NotUtf8 { column } => {
             say(ErrorCode::ExecutionError, error)
                 .suggest(format!("Leave {column} out, or read its bytes with convert_to."))
@@ -234,6 +241,14 @@ fn executed(error: &ExecuteError, sql: &str, columns: &[String], is_restricted: 
     }
 }
 
+/// What helps where the time was over; `more_time` is the argument that asks for more of it, while there is room.
+fn read_less(more_time: Option<&str>) -> String {
+    match more_time {
+        Some(argument) => format!("Filter or aggregate more, or ask for more time with {argument}."),
+        None => "Filter or aggregate more.".to_owned(),
+    }
+}
+
 fn internal(cause: &anyhow::Error) -> ErrorDetail {
     let id = uuid::Uuid::new_v4();
     error!(%id, error = %Chain(cause.as_ref()), "internal error {id}");
@@ -241,7 +256,7 @@ fn internal(cause: &anyhow::Error) -> ErrorDetail {
 }
 
 /// What PostgreSQL said, by the table of tools.md, "Errors".
-fn database_fault(fault: &DatabaseFault, sql: &str, columns: &[String]) -> ErrorDetail {
+fn database_fault(fault: &DatabaseFault, sql: &str, columns: &[String], more_time: Option<&str>) -> ErrorDetail {
     let code = match fault.sqlstate.as_str() {
         "42P01" => ErrorCode::TableNotFound,
         UNDEFINED_COLUMN => ErrorCode::ColumnNotFound,
@@ -266,7 +281,7 @@ fn database_fault(fault: &DatabaseFault, sql: &str, columns: &[String]) -> Error
         ErrorCode::ColumnNotFound => {
             did_you_mean(&similar_columns).or_else(|| Some(format!("The columns are: {}.", columns.join(", "))))
         }
-        ErrorCode::QueryTimeout => Some("Filter or aggregate more, or ask for more time with timeoutMs.".to_owned()),
+        ErrorCode::QueryTimeout => Some(read_less(more_time)),
         ErrorCode::ServerBusy => Some("Try again in a second.".to_owned()),
         ErrorCode::ConnectionError => Some("Try again: the statement only reads.".to_owned()),
         ErrorCode::PermissionDenied => {
@@ -369,7 +384,7 @@ mod tests {
     #[test]
     fn every_sqlstate_has_its_code() {
         let check = |sqlstate: &str, code: ErrorCode| {
-            assert_eq!(database_fault(&fault(sqlstate, "x"), "SELECT x", &[]).code, code, "{sqlstate}");
+            assert_eq!(database_fault(&fault(sqlstate, "x"), "SELECT x", &[], None).code, code, "{sqlstate}");
         };
         check("42601", ErrorCode::InvalidSql);
         check("42P01", ErrorCode::TableNotFound);
@@ -390,8 +405,12 @@ mod tests {
     #[test]
     fn an_unknown_column_gets_the_closest_names_and_its_place() {
         let columns = ["id".to_owned(), "email".to_owned(), "name".to_owned()];
-        let detail =
-            database_fault(&fault("42703", "column u.emial does not exist"), "SELECT u.emial FROM users u", &columns);
+        let detail = database_fault(
+            &fault("42703", "column u.emial does not exist"),
+            "SELECT u.emial FROM users u",
+            &columns,
+            None,
+        );
         let context = detail.context.unwrap();
         assert_eq!(context.similar_columns, ["email"]);
         assert_eq!(context.position, Some(Position { line: 1, column: 8 }));

@@ -27,6 +27,20 @@ pub(super) fn parse<T: DeserializeOwned + JsonSchema>(arguments: Map<String, Val
     })
 }
 
+/// That a number that a caller gave isn't 0.
+///
+/// # Errors
+/// [`ToolError::Arguments`] names the argument.
+pub(super) fn positive(argument: &str, number: Option<u64>) -> Result<(), ToolError> {
+    match number {
+        Some(0) => Err(ToolError::Arguments {
+            message: format!("argument {argument:?} is 0"),
+            suggestion: Some("Accepted is a whole number from 1; the server's own bound holds too.".to_owned()),
+        }),
+        _ => Ok(()),
+    }
+}
+
 fn unknown_argument(unknown: &str, known: &[&str]) -> ToolError {
     let near = closest(unknown, known.iter().copied(), 1);
     let accepted = accepted(known);

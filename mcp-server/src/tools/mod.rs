@@ -2,8 +2,11 @@
 
 mod arguments;
 mod definition;
+mod execute_query;
+mod explain_query;
 mod registry;
 pub mod run_sql;
+mod statement;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -22,7 +25,7 @@ use crate::caller::Caller;
 use crate::catalog::{CatalogCache, Catalogs, LoadError, Snapshot, Visible};
 use crate::config::LimitsConfig;
 use crate::databases::Databases;
-use crate::executor::{Copies, ExecuteError, Executor, MemoryFull, Reservation};
+use crate::executor::{Copies, CursorError, Cursors, ExecuteError, Executor, MemoryFull, Reservation};
 use crate::policy::{Policies, Rules};
 
 /// A tool: described once, called often.
@@ -52,6 +55,8 @@ pub struct ToolContext {
     pub catalogs: Catalogs,
     /// What runs statements.
     pub executor: Executor,
+    /// What tells where the next page of their rows begins.
+    pub cursors: Cursors,
     /// What judges them.
     pub guard: Guard,
     /// What each caller may see and take.
@@ -143,19 +148,40 @@ pub enum ToolError {
     /// It had no verdict in time, or its caller went away.
     #[error(transparent)]
     Stopped(#[from] Stopped),
-    /// It was run, and failed.
-    #[error("{error}")]
-    Execute {
-        /// Why.
-        #[source]
-        error: ExecuteError,
-        /// The statement, to find the place that PostgreSQL names.
-        sql: String,
-        /// Columns of the tables that it reads, to find the closest names.
-        columns: Vec<String>,
-        /// Whether policy hides anything from the caller.
-        is_restricted: bool,
+    /// Policy forbids it.
+    #[error("{message}")]
+    Denied {
+        /// What it forbids.
+        message: String,
+        /// What would be allowed.
+        suggestion: String,
     },
+    /// A fault of ours.
+    #[error("{0}")]
+    Internal(String),
+    /// A cursor leads nowhere.
+    #[error(transparent)]
+    Cursor(#[from] CursorError),
+    /// It was run, and failed.
+    #[error(transparent)]
+    Execute(Box<Failed>),
+}
+
+/// A statement that was run, and failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Failed {
+    /// Why.
+    #[source]
+    pub error: ExecuteError,
+    /// The statement, to find the place that PostgreSQL names.
+    pub sql: String,
+    /// Columns of the tables that it reads, to find the closest names.
+    pub columns: Vec<String>,
+    /// Whether policy hides anything from the caller.
+    pub is_restricted: bool,
+    /// The argument that asks for more time, while there is room.
+    pub more_time: Option<&'static str>,
 }
 
 impl Call {

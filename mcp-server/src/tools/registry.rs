@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::execute_query::ExecuteQuery;
+use super::explain_query::ExplainQuery;
 use super::run_sql::RunSql;
 use super::{Tool, ToolDefinition};
 
@@ -19,7 +21,7 @@ impl fmt::Debug for Registry {
 
 impl Default for Registry {
     fn default() -> Self {
-        let tools: Vec<Arc<dyn Tool>> = vec![Arc::new(RunSql)];
+        let tools: Vec<Arc<dyn Tool>> = vec![Arc::new(RunSql), Arc::new(ExecuteQuery), Arc::new(ExplainQuery)];
         Self(Arc::new(tools.into_iter().map(|tool| (tool.definition().name, tool)).collect()))
     }
 }

@@ -113,7 +113,16 @@ impl Client {
 
     /// The result of `run_sql` with these arguments, structured content alone: its text, and whether it is an error.
     pub(crate) async fn run(&mut self, arguments: Value) -> (String, bool) {
-        let params = json!({ "name": "run_sql", "arguments": arguments, "_meta": { "pgmcp/structuredOnly": true } });
+        self.run_tool("run_sql", arguments).await
+    }
+
+    /// What a tool answers, structured content alone, be it an error or not.
+    pub(crate) async fn use_tool(&mut self, name: &str, arguments: Value) -> Value {
+        serde_json::from_str(&self.run_tool(name, arguments).await.0).unwrap()
+    }
+
+    async fn run_tool(&mut self, name: &str, arguments: Value) -> (String, bool) {
+        let params = json!({ "name": name, "arguments": arguments, "_meta": { "pgmcp/structuredOnly": true } });
         let text = self.request_text("tools/call", params).await;
         let answer: shared_protocol::envelope::Response<'_, shared_protocol::envelope::ToolResult> =
             serde_json::from_str(&text).unwrap();

@@ -18,6 +18,8 @@ mod handshake;
 mod keys;
 mod limits;
 mod messages;
+mod pages;
+mod plans;
 mod policy;
 mod pooler;
 mod role;

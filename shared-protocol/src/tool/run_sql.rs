@@ -31,6 +31,9 @@ pub struct RunSqlInput {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub timeout_ms: Option<u64>,
+    /// nextCursor of the page before, with the same query and params.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
 }
 
 /// For fields that are sent only when they are true.
@@ -57,6 +60,9 @@ pub struct RunSqlOutput {
     pub columns: Vec<ResultColumn>,
     /// Whether a row or byte cap cut the rows.
     pub truncated: bool,
+    /// Where the next page begins, where a cap has left rows out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
     /// What the caller should know about the rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

@@ -1,0 +1,121 @@
+//! `explain_query`: how PostgreSQL would run a statement, or ran it, and what would make it faster.
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+use shared_protocol::catalog::Table;
+use shared_protocol::tool::explain_query::{ExplainQueryInput, ExplainQueryOutput, NAME, PlanFormat};
+use sql_guard::Restriction;
+
+use super::arguments::parse;
+use super::definition::{input_schema, output_schema};
+use super::statement::{Page, Request, page};
+use super::{Call, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput};
+use crate::catalog::Visible;
+use crate::executor::Explain;
+use crate::plan::{self, Plan, TableFacts};
+
+/// The tool.
+#[derive(Debug)]
+pub(super) struct ExplainQuery;
+
+const DESCRIPTION: &str = "Tell how PostgreSQL would run a statement, and what would make it faster: missing indexes, huge nested loops, \
+joins without a condition. Use it before or after execute_query when something is slow. With analyze it is run and timed, where policy \
+allows that. Example: {\"sql\": \"SELECT * FROM orders WHERE status = $1\", \"params\": [\"paid\"]}";
+
+#[async_trait]
+impl Tool for ExplainQuery {
+    fn definition(&self) -> ToolDefinition {
+        ToolDefinition {
+            name: NAME,
+            title: "Explain a SELECT",
+            description: DESCRIPTION,
+            input_schema: input_schema::<ExplainQueryInput>(),
+            output_schema: output_schema::<ExplainQueryOutput>(),
+            is_idempotent: false,
+        }
+    }
+
+    async fn call(
+        &self,
+        context: &ToolContext,
+        arguments: Map<String, Value>,
+        call: &Call,
+    ) -> Result<ToolOutput, ToolError> {
+        let input: ExplainQueryInput = parse(arguments)?;
+        if input.buffers && !input.analyze {
+            return Err(ToolError::Arguments {
+                message: "buffers tells what a run has read, and without analyze nothing is run".to_owned(),
+                suggestion: Some("Set analyze to true too, or leave buffers out.".to_owned()),
+            });
+        }
+        let catalog = context.catalog(input.database.as_deref())?;
+        let rules = context.policies.rules(catalog.database().name(), &call.caller);
+        if input.analyze && !rules.limits.allow_explain_analyze {
+            return Err(ToolError::Denied {
+                message: "policy does not allow to run a statement for its plan".to_owned(),
+                suggestion: "Leave analyze out, or have allow_explain_analyze = true set in the policy file."
+                    .to_owned(),
+            });
+        }
+        let request = Request {
+            sql: &input.sql,
+            params: &input.params,
+            database: input.database.as_deref(),
+            max_rows: 1,
+            timeout_ms: None,
+            timeout_argument: None,
+            cursor: None,
+            // The schemas of relations are told only so.
+            explain: Some(Explain { analyze: input.analyze, verbose: true, buffers: input.buffers }),
+        };
+        let Page { rows, visible, .. } = page(context, request, call).await?;
+        let answer: Value = serde_json::from_str(&rows.json).unwrap_or_default();
+        let plan = Plan::new(answer[0]["plan"].clone());
+        let plan = plan.ok_or_else(|| ToolError::Internal("PostgreSQL gave a plan of an unknown form".to_owned()))?;
+        shows_nothing_hidden(&plan, &rows.json, &visible)?;
+        let output = output(plan, &input, &visible);
+        Ok(ToolOutput { json: serde_json::to_string(&output).expect("plain data"), rows: 0, memory: rows.memory })
+    }
+}
+
+/// That a plan speaks of nothing that the caller may not know of: what stands behind a view, or behind row-level security.
+fn shows_nothing_hidden(plan: &Plan, text: &str, visible: &Visible) -> Result<(), ToolError> {
+    let is_hidden = |(schema, name): &(String, String)| match visible.access().columns(schema, name) {
+        None => true,
+        Some(columns) => {
+            let mut hidden = columns.iter().filter(|(_, restriction)| *restriction == Restriction::Hidden);
+            hidden.any(|(column, _)| text.contains(&**column))
+        }
+    };
+    match visible.access().restricts() && plan.relations().iter().any(is_hidden) {
+        false => Ok(()),
+        true => Err(ToolError::Denied {
+            message: "the plan of this statement would show tables or columns that policy hides".to_owned(),
+            suggestion: "Explain a statement that reads visible tables alone.".to_owned(),
+        }),
+    }
+}
+
+fn output(plan: Plan, input: &ExplainQueryInput, visible: &Visible) -> ExplainQueryOutput {
+    let warnings = plan::warnings(&plan, |schema, table| facts(visible, schema, table));
+    let plan = if input.verbose { plan } else { plan.without_details() };
+    let (estimated_cost, estimated_rows, actual_time_ms) = (plan.cost(), plan.rows(), plan.time());
+    let plan = match input.format {
+        PlanFormat::Text => plan::text(&plan).into(),
+        PlanFormat::Json => plan.into_value(),
+        PlanFormat::Yaml => serde_saphyr::to_string(&plan.into_value()).expect("plain data").into(),
+    };
+    let warnings = (!warnings.is_empty()).then_some(warnings);
+    ExplainQueryOutput { plan, format: input.format, estimated_cost, estimated_rows, actual_time_ms, warnings }
+}
+
+/// What the catalog knows of a table.
+fn facts(visible: &Visible, schema: Option<&str>, name: &str) -> Option<TableFacts> {
+    let is_it = |table: &&Table| table.table_name == name && schema.is_none_or(|schema| table.schema_name == schema);
+    let table = visible.tables().iter().find(is_it)?;
+    Some(TableFacts {
+        rows: table.estimated_row_count,
+        columns: table.columns.iter().map(|column| column.name.clone()).collect(),
+        indexed: table.indexes.iter().filter_map(|index| index.columns.first().cloned()).collect(),
+    })
+}

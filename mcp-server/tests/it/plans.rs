@@ -1,0 +1,94 @@
+//! How a statement would run: explain_query, its warnings, and what policy says to it.
+
+use harness::{McpServer, ServerOptions, shared_postgres};
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::{database_of, shop_server};
+
+const LARGE: &str = "
+    CREATE TABLE events AS SELECT n AS id, n % 1000 AS kind, 'e' || n AS name FROM generate_series(1, 50000) AS n;
+    CREATE INDEX ON events (id);
+    CREATE TABLE secrets AS SELECT n AS id, 's' || n AS word FROM generate_series(1, 10) AS n;
+    CREATE VIEW words AS SELECT word FROM secrets;
+    GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC;
+    ANALYZE;";
+
+async fn server(policy: &str) -> (McpServer, tempfile::TempDir) {
+    let postgres = shared_postgres().await;
+    let name = database_of(postgres, LARGE).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.toml");
+    std::fs::write(&file, policy).unwrap();
+    let options = ServerOptions::new(postgres.reader_url(&name)).with_env("POLICY_FILE", file.to_str().unwrap());
+    (McpServer::start(options).await.unwrap(), folder)
+}
+
+fn warned(answer: &Value, part: &str) -> bool {
+    answer["warnings"].as_array().is_some_and(|all| all.iter().any(|one| one.as_str().unwrap().contains(part)))
+}
+
+#[tokio::test]
+async fn a_plan_is_told_in_each_form() {
+    let server = shop_server().await;
+    let mut client = Client::open(&server).await;
+    let explain = |format: &str| json!({ "sql": "SELECT * FROM users WHERE id = $1", "params": [1], "format": format });
+    let text = client.use_tool("explain_query", explain("text")).await;
+    assert!(text["plan"].as_str().unwrap().contains(" on users  (cost="), "{text}");
+    assert!(text["estimated_cost"].is_number() && text["estimated_rows"] == 1.0, "{text}");
+    assert_eq!((&text["actual_time_ms"], &text["format"]), (&Value::Null, &json!("text")));
+    let json = client.use_tool("explain_query", explain("json")).await;
+    assert_eq!(json["plan"][0]["Plan"]["Relation Name"], "users", "{json}");
+    assert!(json["plan"][0]["Plan"]["Output"].is_null(), "{json}");
+    let yaml = client.use_tool("explain_query", explain("yaml")).await;
+    let plan: Value = serde_saphyr::from_str(yaml["plan"].as_str().unwrap()).unwrap();
+    assert_eq!(plan, json["plan"]);
+    let verbose = json!({ "sql": "SELECT email FROM users", "verbose": true });
+    let verbose = client.use_tool("explain_query", verbose).await;
+    assert!(verbose["plan"].as_str().unwrap().contains("Output: email"), "{verbose}");
+}
+
+#[tokio::test]
+async fn slow_plans_are_warned_of() {
+    let (server, _folder) = server("").await;
+    let mut client = Client::open(&server).await;
+    let answer = client.use_tool("explain_query", json!({ "sql": "SELECT name FROM events WHERE kind = 7" })).await;
+    assert!(warned(&answer, "CREATE INDEX ON public.events (kind)"), "{answer}");
+    let answer = client.use_tool("explain_query", json!({ "sql": "SELECT name FROM events WHERE id = 7" })).await;
+    assert!(answer["warnings"].is_null(), "{answer}");
+    let answer = client.use_tool("explain_query", json!({ "sql": "SELECT 1 FROM events, secrets" })).await;
+    assert!(warned(&answer, "every row of one side is paired"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_statement_is_run_for_its_plan_only_where_policy_allows_it() {
+    let (server_without, _one) = server("").await;
+    let sql = json!({ "sql": "SELECT count(*) FROM events GROUP BY name ORDER BY 1, name", "analyze": true, "buffers": true });
+    let error = Client::open(&server_without).await.use_tool("explain_query", sql.clone()).await;
+    assert_eq!(error["error"]["code"], "ACCESS_DENIED");
+    assert!(error["error"]["suggestion"].as_str().unwrap().contains("allow_explain_analyze"), "{error}");
+    let (server, _two) = server("[default]\nallow_explain_analyze = true\n").await;
+    let mut client = Client::open(&server).await;
+    let answer = client.use_tool("explain_query", sql).await;
+    assert!(answer["actual_time_ms"].is_number(), "{answer}");
+    assert!(answer["plan"].as_str().unwrap().contains("(actual time="), "{answer}");
+    let error = client.use_tool("explain_query", json!({ "sql": "SELECT 1", "buffers": true })).await;
+    assert_eq!(error["error"]["code"], "PARAMETER_ERROR");
+    let error = client.use_tool("explain_query", json!({ "sql": "DELETE FROM events", "analyze": true })).await;
+    assert_eq!(error["error"]["code"], "WRITE_OPERATION_DENIED");
+    let error = client.use_tool("explain_query", json!({ "sql": "EXPLAIN SELECT 1" })).await;
+    assert!(error["error"]["code"].is_string(), "{error}");
+}
+
+#[tokio::test]
+async fn a_plan_does_not_show_what_stands_behind_a_view() {
+    let (server, _folder) =
+        server("[default]\ndeny_tables = [\"public.secrets\"]\nallow_tables = [\"public.words\", \"public.events\"]\n")
+            .await;
+    let mut client = Client::open(&server).await;
+    let answer = client.use_tool("explain_query", json!({ "sql": "SELECT word FROM words" })).await;
+    assert_eq!(answer["error"]["code"], "ACCESS_DENIED", "{answer}");
+    assert!(!answer.to_string().contains("secrets"), "{answer}");
+    let answer = client.use_tool("explain_query", json!({ "sql": "SELECT name FROM events" })).await;
+    assert!(answer["plan"].is_string(), "{answer}");
+}
