@@ -10,7 +10,6 @@ use daemon::rate_limit::RateLimit;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sql_guard::Guard;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -57,17 +56,12 @@ pub async fn run(config: Config, recorder: PrometheusHandle) -> anyhow::Result<(
         draining: stop.draining.clone(),
     };
     let connections = TaskTracker::new();
-    let gate = Gate {
-        service: service(&config, &tools, &audit),
-        authenticator,
-        places: Arc::new(Semaphore::new(config.listener.max_connections)),
-        config: Arc::new(config.listener),
-        connections: connections.clone(),
-        draining: stop.draining.clone(),
-        kill: stop.kill.clone(),
-    };
+    let max_connections = config.listener.max_connections;
+    let service = service(&config, &tools, &audit);
+    let ends = (stop.draining.clone(), stop.kill.clone());
+    let gate = Gate::new(service, authenticator, config.listener, connections.clone(), ends);
     let service = daemon::listener::Service {
-        max_connections: gate.config.max_connections,
+        max_connections,
         router: router(gate, admin),
         grace: config.shutdown_grace,
         gauge: metrics::HTTP_CONNECTIONS,
@@ -208,6 +202,6 @@ fn warn_of_exposure(config: &Config) {
         );
     }
     if !config.listener.address.ip().is_loopback() {
-        warn!("WebSocket clients connect without TLS; off loopback, put a TLS proxy before this port");
+        warn!("clients connect without TLS; off loopback, put a TLS proxy before this port");
     }
 }

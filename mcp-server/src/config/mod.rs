@@ -85,6 +85,8 @@ pub struct ListenerConfig {
     pub trusted_proxies: TrustedProxies,
     /// Whether /metrics is served without a key.
     pub metrics_public: bool,
+    /// Whether Streamable HTTP keeps no sessions.
+    pub http_stateless: bool,
     /// Client connections at once.
     pub max_connections: usize,
     /// Longest message that a client may send, in bytes.
@@ -201,6 +203,7 @@ impl ListenerConfig {
             allowed_hosts,
             trusted_proxies: TrustedProxies::read(source),
             metrics_public: source.flag("METRICS_PUBLIC"),
+            http_stateless: source.flag("HTTP_STATELESS"),
             max_connections: source.number("MAX_CONNECTIONS", 1..=100_000),
             max_message_bytes: source.number("MAX_MESSAGE_BYTES", 1024..=16 << 20),
         }

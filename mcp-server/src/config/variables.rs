@@ -112,6 +112,12 @@ pub const VARIABLES: &[Variable] = &[
         "Host names that requests may carry; loopback's when bound to loopback, else any, unless given",
     ),
     daemon::address::TRUSTED_PROXIES,
+    Variable::plain(
+        "HTTP_STATELESS",
+        "false",
+        "true or false",
+        "Answer Streamable HTTP of every revision without sessions, in plain JSON: for several servers behind a balancer",
+    ),
     Variable::plain("METRICS_PUBLIC", "false", "true or false", "Serve /metrics without a key"),
     Variable::plain(
         "POLICY_FILE",

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use daemon::keys::Principal;
 use daemon::rate_limit::RateLimit;
+use http::request::Parts;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult, ErrorCode, Implementation,
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams,
@@ -195,8 +196,7 @@ impl ServerHandler for Session {
         let caller = self.caller(&context.meta)?;
         let wishes = self.wishes(&context.meta, caller.clone(), cancel.clone());
         let traceparent = context.meta.0.0.get(meta::TRACEPARENT);
-        // Where the transport gave no place for it, it is given back with this call.
-        let held = context.extensions.get::<Held>().cloned().unwrap_or_default();
+        let held = held(&context);
         let gone = async {
             self.gone.cancelled().await;
             cancel.cancel();
@@ -232,8 +232,7 @@ impl ServerHandler for Session {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let caller = self.caller(&context.meta)?;
         self.may_act(&caller).map_err(|error| error::fault_of(&error::detail(&error)))?;
-        // Where the transport gave no place for it, it is given back with this call.
-        let held = context.extensions.get::<Held>().cloned().unwrap_or_default();
+        let held = held(&context);
         resources::read(&self.service.tools, &caller, &request.uri, &held).await.map(Into::into)
     }
 
@@ -254,6 +253,13 @@ impl ServerHandler for Session {
             None,
         ))
     }
+}
+
+/// Where a result's memory is kept until the answer has left. Over HTTP that is with the request, whose body the answer becomes.
+/// Where the transport gave no place for it, it is given back with this call.
+fn held(context: &RequestContext<RoleServer>) -> Held {
+    let of_request = context.extensions.get::<Parts>().and_then(|parts| parts.extensions.get::<Held>());
+    of_request.or_else(|| context.extensions.get::<Held>()).cloned().unwrap_or_default()
 }
 
 /// Whether a text can stand for a person in logs and limits.

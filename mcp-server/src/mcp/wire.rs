@@ -5,7 +5,9 @@
 //! otherwise always objects, so a string can mean nothing else.
 
 use rmcp::model::{CallToolResult, ContentBlock, JsonRpcMessage, RequestId, ServerJsonRpcMessage, ServerResult};
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::executor::Copies;
 
@@ -50,6 +52,27 @@ fn spliced(mut result: CallToolResult, id: &RequestId) -> String {
     let comma = if rest == "}" { "" } else { "," };
     let id = serde_json::to_string(id).expect("an id is a number or a string");
     format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{\"structuredContent\":{structured}{comma}{rest}}}")
+}
+
+/// A message that rmcp wrote itself, with the result in the place of the string that it stood in; nothing where it has none.
+pub fn with_result_in_place(message: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Message<'a> {
+        #[serde(borrow)]
+        result: Outcome<'a>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Outcome<'a> {
+        #[serde(borrow)]
+        structured_content: &'a RawValue,
+    }
+    let Message { result } = serde_json::from_str(message).ok()?;
+    let string = result.structured_content.get();
+    let json: String = serde_json::from_str(string).ok()?;
+    // It is borrowed from the message.
+    let start = string.as_ptr().addr() - message.as_ptr().addr();
+    Some([&message[..start], &json, &message[start + string.len()..]].concat())
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{Ending, Terms};
+use super::legacy_sse::Streams;
+use super::streamable_http::Sessions;
 use crate::config::ListenerConfig;
 use crate::mcp::handler::Service;
 
@@ -19,22 +21,47 @@ const OPENING_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct Gate {
     /// What a session offers.
-    pub service: Service,
+    pub(super) service: Service,
     /// Who may come in.
-    pub authenticator: Authenticator,
+    pub(super) authenticator: Authenticator,
     /// From where, and how much.
-    pub config: Arc<ListenerConfig>,
+    pub(super) config: Arc<ListenerConfig>,
     /// Places for connections.
-    pub places: Arc<Semaphore>,
+    pub(super) places: Arc<Semaphore>,
+    /// The sessions of Streamable HTTP.
+    pub(super) sessions: Sessions,
+    /// The streams of the HTTP+SSE transport that came before it.
+    pub(super) streams: Streams,
     /// The connections' tasks.
-    pub connections: TaskTracker,
+    pub(super) connections: TaskTracker,
     /// No new calls; connections end when theirs are answered.
-    pub draining: CancellationToken,
+    pub(super) draining: CancellationToken,
     /// Everything ends now.
-    pub kill: CancellationToken,
+    pub(super) kill: CancellationToken,
 }
 
 impl Gate {
+    /// A port that nobody has come through yet.
+    pub fn new(
+        service: Service,
+        authenticator: Authenticator,
+        config: ListenerConfig,
+        connections: TaskTracker,
+        (draining, kill): (CancellationToken, CancellationToken),
+    ) -> Self {
+        Self {
+            service,
+            authenticator,
+            places: Arc::new(Semaphore::new(config.max_connections)),
+            config: Arc::new(config),
+            sessions: Sessions::default(),
+            streams: Streams::default(),
+            connections,
+            draining,
+            kill,
+        }
+    }
+
     /// What a connection of `principal` gets.
     pub(super) fn terms(&self, principal: Principal) -> Terms {
         Terms {

@@ -1,12 +1,13 @@
-//! The router of the one port: /mcp, /health, /ready, /metrics, and who may come in.
+//! The router of the one port: /mcp, /sse, /messages, /health, /ready, /metrics, and who may come in.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use daemon::keys::Unknown;
+use daemon::keys::{Principal, Unknown};
 use http::header::{ALLOW, CONNECTION, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::json;
@@ -16,7 +17,8 @@ use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 
 use super::gate::Gate;
 use super::handshake::{self, Upgrade};
-use super::websocket;
+use super::legacy_sse::{self, MESSAGES_PATH, SSE_PATH};
+use super::{streamable_http, websocket};
 use crate::admin::{self, Admin};
 use crate::telemetry::metrics;
 
@@ -24,7 +26,9 @@ use crate::telemetry::metrics;
 pub fn router(gate: Gate, admin: Admin) -> Router {
     let sensitive = [HeaderName::from_static(API_KEY_HEADER), http::header::AUTHORIZATION];
     Router::new()
-        .route(MCP_PATH, any(mcp))
+        .route(MCP_PATH, any(async |gate, request| enter(gate, request, mcp).await))
+        .route(SSE_PATH, any(async |gate, request| enter(gate, request, legacy_sse::open).await))
+        .route(MESSAGES_PATH, any(async |gate, request| enter(gate, request, legacy_sse::post).await))
         .with_state(gate)
         .route("/health", get(admin::health))
         .route("/ready", get(admin::ready))
@@ -35,8 +39,17 @@ pub fn router(gate: Gate, admin: Admin) -> Router {
         .layer(SetSensitiveRequestHeadersLayer::new(sensitive))
 }
 
-async fn mcp(State(gate): State<Gate>, request: Request) -> Response {
-    match admit(gate, request).await {
+/// Lets a request in to what it asks for, or says why not.
+async fn enter<F: Future<Output = Result<Response, Refusal>>>(
+    State(gate): State<Gate>,
+    request: Request,
+    within: impl FnOnce(Gate, Principal, Request) -> F,
+) -> Response {
+    let answered = async {
+        let (principal, request) = admit(&gate, request).await?;
+        within(gate, principal, request).await
+    };
+    match answered.await {
         Ok(response) => response,
         Err(refusal) => {
             metrics::handshake_refused(refusal.reason());
@@ -45,15 +58,20 @@ async fn mcp(State(gate): State<Gate>, request: Request) -> Response {
     }
 }
 
-/// Lets a client in, or says why not; everything is checked before the upgrade.
-async fn admit(gate: Gate, request: Request) -> Result<Response, Refusal> {
+/// Who asks; everything is checked before anything of the request is read or its connection upgraded.
+async fn admit(gate: &Gate, request: Request) -> Result<(Principal, Request), Refusal> {
     check_host(request.headers(), gate.config.allowed_hosts.as_deref())?;
     check_origin(request.headers(), &gate.config.allowed_origins)?;
     let (parts, body) = request.into_parts();
     let principal = gate.authenticator.admit(&parts.headers, &parts.extensions).await.map_err(Refusal::Key)?;
-    let request = Request::from_parts(parts, body);
-    if request.method() != Method::GET {
-        return Err(Refusal::Method);
+    Ok((principal, Request::from_parts(parts, body)))
+}
+
+/// A GET that asks for it becomes a WebSocket; everything else is Streamable HTTP.
+async fn mcp(gate: Gate, principal: Principal, request: Request) -> Result<Response, Refusal> {
+    let is_get = request.method() == Method::GET;
+    if !is_get || streamable_http::asks_for_events(request.headers()) {
+        return streamable_http::answer(gate, principal, request).await;
     }
     let upgrade = Upgrade::of(request).map_err(Refusal::Handshake)?;
     let place = Arc::clone(&gate.places).try_acquire_owned().map_err(|_| Refusal::Full)?;
@@ -86,13 +104,16 @@ fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Refusal> 
 
 /// Why a client isn't let in.
 #[derive(Debug)]
-enum Refusal {
+pub(super) enum Refusal {
     Host,
     Origin,
     Key(Unknown),
     Method,
     Handshake(handshake::Invalid),
     Full,
+    Stopping,
+    NoSession,
+    Busy,
     NoSuchPath,
 }
 
@@ -106,6 +127,9 @@ impl Refusal {
             Self::Method => "method",
             Self::Handshake(_) => "handshake",
             Self::Full => "full",
+            Self::Stopping => "stopping",
+            Self::NoSession => "session",
+            Self::Busy => "busy",
             Self::NoSuchPath => "path",
         }
     }
@@ -130,12 +154,27 @@ impl Refusal {
             ),
             Self::Method => (
                 StatusCode::METHOD_NOT_ALLOWED,
-                "only GET is served here".to_owned(),
-                "Open a WebSocket: GET with Upgrade: websocket.",
+                "this method is not served here".to_owned(),
+                "On /mcp open a WebSocket or speak Streamable HTTP; the older HTTP+SSE is GET /sse and POST /messages.",
             ),
-            Self::Handshake(invalid) => {
-                (invalid.status(), invalid.to_string(), "Open a WebSocket: GET with Upgrade: websocket, version 13.")
+            Self::Handshake(invalid) => (
+                invalid.status(),
+                invalid.to_string(),
+                "Open a WebSocket: GET with Upgrade: websocket, version 13. For Streamable HTTP, accept text/event-stream.",
+            ),
+            Self::Stopping => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the server is shutting down".to_owned(),
+                "Try again in a few seconds.",
+            ),
+            Self::NoSession => {
+                (StatusCode::NOT_FOUND, "this key has no session with this id".to_owned(), "Open a session anew.")
             }
+            Self::Busy => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the session does not take up what is posted".to_owned(),
+                "Read the answers that wait on its stream.",
+            ),
             Self::Full => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "all places for connections are taken".to_owned(),
@@ -159,9 +198,9 @@ impl IntoResponse for Refusal {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let header = match self {
-            Self::Key(Unknown::Flooded) | Self::Full => Some((RETRY_AFTER, "5")),
+            Self::Key(Unknown::Flooded) | Self::Full | Self::Stopping | Self::Busy => Some((RETRY_AFTER, "5")),
             Self::Key(_) => Some((WWW_AUTHENTICATE, "Bearer realm=\"mcp\"")),
-            Self::Method => Some((ALLOW, "GET")),
+            Self::Method => Some((ALLOW, "GET, POST, DELETE")),
             Self::Handshake(handshake::Invalid::NoUpgrade) => Some((http::header::UPGRADE, "websocket")),
             _ => None,
         };

@@ -23,6 +23,11 @@ impl Fault {
         Self::new(Value::Null, fault::INVALID_REQUEST, message)
     }
 
+    /// A message that ended before it was whole, or took too long.
+    pub(super) fn cut() -> Self {
+        Self::new(Value::Null, fault::INVALID_REQUEST, "the message did not come whole in time")
+    }
+
     /// A message that isn't even text.
     pub(super) fn not_utf8() -> Self {
         Self::new(Value::Null, fault::PARSE, "the message is not UTF-8")

@@ -2,13 +2,17 @@
 
 mod calls;
 mod connection;
+mod directory;
 mod gate;
 mod handshake;
 mod http;
 mod in_flight;
 mod incoming;
+mod legacy_sse;
 mod outgoing;
+mod request_body;
 pub mod stdio;
+mod streamable_http;
 mod websocket;
 
 pub use self::gate::Gate;

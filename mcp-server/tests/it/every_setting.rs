@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::client::{Client, handshake, until};
+use crate::http_client::HttpClient;
 use crate::{database_of, shop_server, shop_server_with};
 
 /// Minutes of work.
@@ -45,6 +46,7 @@ async fn effect_of(variable: &str) {
         "TIMEZONE" => times_are_shown_in_their_zone().await,
         "WS_HOST" => it_listens_where_it_is_told().await,
         "WS_PORT" => it_listens_on_its_port().await,
+        "HTTP_STATELESS" => no_sessions_are_kept().await,
         "WS_API_KEY" => the_key_opens().await,
         "WS_PUSH_REGISTRY" => the_push_can_be_switched_off().await,
         "WS_ALLOWED_ORIGINS" => listed_origins_come_in().await,
@@ -232,6 +234,15 @@ async fn it_listens_where_it_is_told() {
 async fn it_listens_on_its_port() {
     let port = free_port();
     assert_eq!(shop_server_with(&[("WS_PORT", &port.to_string())]).await.address.port(), port);
+}
+
+async fn no_sessions_are_kept() {
+    for (stateless, kept) in [("true", false), ("false", true)] {
+        let server = shop_server_with(&[("HTTP_STATELESS", stateless)]).await;
+        let mut client = HttpClient::new(&server);
+        client.initialize("2025-11-25").await;
+        assert_eq!(client.session.is_some(), kept, "HTTP_STATELESS={stateless}");
+    }
 }
 
 async fn the_key_opens() {

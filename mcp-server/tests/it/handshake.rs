@@ -75,7 +75,9 @@ async fn plain_http_is_told_what_is_served() {
         request.header("x-api-key", server.api_key()).send().await.unwrap().status().as_u16()
     };
     assert_eq!(status("/mcp", false).await, 426);
-    assert_eq!(status("/mcp", true).await, 405);
+    assert_eq!(status("/mcp", true).await, 400);
+    assert_eq!(status("/sse", true).await, 405);
+    assert_eq!(status("/messages", true).await, 404);
     assert_eq!(status("/nothing", false).await, 404);
     assert_eq!(status("/health", false).await, 200);
     assert_eq!(status("/ready", false).await, 200);

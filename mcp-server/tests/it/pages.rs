@@ -32,7 +32,7 @@ async fn pages_together_are_the_whole_result() {
     let mut client = Client::open(&server).await;
     for (query, params) in [
         ("SELECT id, email FROM users ORDER BY id", json!([])),
-        ("SELECT id FROM orders WHERE id > $1 ORDER BY id DESC -- newest first", json!([20])),
+        ("SELECT id FROM orders WHERE id > $1 ORDER BY id DESC -- newest first", json!([1850])),
         ("VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd'), (5, 'e')", json!([])),
         ("SELECT id, created_at, ARRAY[id, 2] AS list, ROW(id, 'x') AS pair FROM users ORDER BY 1;", json!([])),
     ] {

@@ -12,7 +12,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use crate::client::until;
 
 /// A running program and both of its pipes.
-struct Program {
+pub(crate) struct Program {
     child: Child,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
@@ -37,7 +37,7 @@ impl Program {
     }
 
     /// The same with the session opened.
-    async fn open(env: &[(&str, &str)]) -> Self {
+    pub(crate) async fn open(env: &[(&str, &str)]) -> Self {
         let mut program = Self::start(env).await;
         assert_eq!(program.receive().await["method"], "notifications/tools/list_changed");
         let client = json!({ "name": "it", "version": "1" });
@@ -48,7 +48,7 @@ impl Program {
         program
     }
 
-    async fn send(&mut self, line: &str) {
+    pub(crate) async fn send(&mut self, line: &str) {
         self.input.write_all(format!("{line}\n").as_bytes()).await.unwrap();
     }
 
@@ -57,14 +57,14 @@ impl Program {
         self.start_request("tools/call", json!({ "name": "run_sql", "arguments": arguments })).await
     }
 
-    async fn start_request(&mut self, method: &str, params: Value) -> i64 {
+    pub(crate) async fn start_request(&mut self, method: &str, params: Value) -> i64 {
         let id = self.next_id;
         self.next_id += 1;
         self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string()).await;
         id
     }
 
-    async fn request(&mut self, method: &str, params: Value) -> Value {
+    pub(crate) async fn request(&mut self, method: &str, params: Value) -> Value {
         let id = self.start_request(method, params).await;
         loop {
             let answer = self.receive().await;
@@ -74,12 +74,12 @@ impl Program {
         }
     }
 
-    async fn receive_line(&mut self) -> String {
+    pub(crate) async fn receive_line(&mut self) -> String {
         let line = tokio::time::timeout(PATIENCE, self.output.next_line()).await.expect("a line in time");
         line.unwrap().expect("the program still writes")
     }
 
-    async fn receive(&mut self) -> Value {
+    pub(crate) async fn receive(&mut self) -> Value {
         serde_json::from_str(&self.receive_line().await).unwrap()
     }
 
