@@ -82,6 +82,7 @@ impl App {
         info!(address = %address, "listening on {address}");
         let service = Service {
             router,
+            tls: http.tls,
             max_connections: http.max_connections,
             grace: http.shutdown_grace,
             gauge: metric::HTTP_CONNECTIONS,

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         jobs: &[],
         variables: VARIABLES,
         read: Config::from_source,
-        address: |config: &Config| config.http.address,
+        address: |config: &Config| (config.http.address, config.http.tls.is_some()),
         serve,
     };
     program.run()

@@ -11,9 +11,11 @@ use http::Request;
 use http::header::HOST;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::settings::{SettingsError, Source, Variable, reference};
+use crate::tls::unverified;
 
 /// Asks a running program whether it is ready.
 const READY: &str = "ready";
@@ -47,8 +49,8 @@ pub struct Program<C: 'static> {
     pub variables: &'static [Variable],
     /// What makes its configuration of them.
     pub read: fn(Source) -> Result<C, SettingsError>,
-    /// Where it listens.
-    pub address: fn(&C) -> SocketAddr,
+    /// Where it listens, and whether with TLS.
+    pub address: fn(&C) -> (SocketAddr, bool),
     /// Its work, until it is told to stop.
     pub serve: fn(C) -> anyhow::Result<()>,
 }
@@ -80,7 +82,8 @@ impl<C: 'static> Program<C> {
             }
         };
         if name.as_deref() == Some(READY) {
-            return ready(self.name, (self.address)(&config));
+            let (address, is_tls) = (self.address)(&config);
+            return ready(self.name, address, is_tls);
         }
         match (self.serve)(config) {
             Ok(()) => ExitCode::SUCCESS,
@@ -109,9 +112,9 @@ fn settings(variables: &[Variable]) -> ExitCode {
 
 /// Asks `/ready` of the program that listens on `address` of this machine, and prints what it says: on stdout where it is
 /// ready, else on stderr. Takes five seconds at most.
-fn ready(program: &str, address: SocketAddr) -> ExitCode {
+fn ready(program: &str, address: SocketAddr, is_tls: bool) -> ExitCode {
     let address = reachable(address);
-    match look(address) {
+    match look(address, is_tls) {
         Ok(said) => {
             println!("{said}");
             ExitCode::SUCCESS
@@ -133,16 +136,27 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn look(address: SocketAddr) -> anyhow::Result<String> {
+fn look(address: SocketAddr, is_tls: bool) -> anyhow::Result<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
     runtime.block_on(async {
-        let answer = tokio::time::timeout(DEADLINE, ask(address)).await;
+        let answer = tokio::time::timeout(DEADLINE, connect_and_ask(address, is_tls)).await;
         answer.unwrap_or_else(|_| bail!("it doesn't answer within {} s", DEADLINE.as_secs()))
     })
 }
 
-async fn ask(address: SocketAddr) -> anyhow::Result<String> {
+async fn connect_and_ask(address: SocketAddr, is_tls: bool) -> anyhow::Result<String> {
     let socket = TcpStream::connect(address).await.context("it can't be reached")?;
+    if !is_tls {
+        return ask(address, socket).await;
+    }
+    let tls = unverified::client()?.connect(address.ip().into(), socket).await.context("it doesn't speak TLS")?;
+    ask(address, tls).await
+}
+
+async fn ask(
+    address: SocketAddr,
+    socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) -> anyhow::Result<String> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.context("it doesn't speak HTTP")?;
     tokio::spawn(connection);
     let request = Request::get("/ready").header(HOST, address.to_string()).body(Body::empty())?;
@@ -170,7 +184,7 @@ mod tests {
     #[test]
     fn nothing_that_listens_is_not_ready() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let error = format!("{:#}", look(free).unwrap_err());
+        let error = format!("{:#}", look(free, false).unwrap_err());
         assert!(error.starts_with("it can't be reached: "), "{error}");
     }
 }

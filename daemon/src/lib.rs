@@ -10,3 +10,5 @@ pub mod log;
 pub mod rate_limit;
 pub mod settings;
 pub mod shutdown;
+mod stall;
+pub mod tls;

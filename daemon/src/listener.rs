@@ -13,6 +13,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use metrics::gauge;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -21,9 +22,17 @@ use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use crate::address::Peer;
+use crate::stall::Watched;
+use crate::tls::ServerTls;
 
 /// Longest that a client may take to send a request's headers.
 const HEADER_LIMIT: Duration = Duration::from_secs(15);
+
+/// Longest that a TLS handshake may take.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Longest that a client may take nothing of what is sent to it.
+const STALL_LIMIT: Duration = Duration::from_secs(5);
 
 /// Pause after a failed accept, which mostly means that there are no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -49,6 +58,8 @@ pub struct Listener {
 pub struct Service {
     /// What answers.
     pub router: Router,
+    /// What the port shows to prove who it is; plain HTTP without.
+    pub tls: Option<ServerTls>,
     /// HTTP connections at once; upgraded ones no longer count. More wait until one ends.
     pub max_connections: usize,
     /// Time that requests under way have after the stop.
@@ -97,13 +108,16 @@ impl Listener {
                 request
             });
             let answer = TowerToHyperService::new(answer);
-            let connection = http.serve_connection_with_upgrades(TokioIo::new(socket), answer).into_owned();
-            let connection = graceful.watch(connection);
-            let cut = cut.clone();
-            let connections = gauge!(service.gauge);
+            let (http, graceful, cut) = (http.clone(), graceful.watcher(), cut.clone());
+            let (connections, tls) = (gauge!(service.gauge), service.tls.clone());
+            let served = async move {
+                let socket = open_socket(socket, tls).await?;
+                let connection = http.serve_connection_with_upgrades(TokioIo::new(socket), answer).into_owned();
+                graceful.watch(connection).await
+            };
             open.spawn(async move {
                 connections.increment(1);
-                if let Some(Err(error)) = cut.run_until_cancelled(connection).await {
+                if let Some(Err(error)) = cut.run_until_cancelled(served).await {
                     debug!(error, "an HTTP connection ended");
                 }
                 connections.decrement(1);
@@ -127,4 +141,20 @@ impl Listener {
         socket.set_nodelay(true)?;
         Ok((socket, peer.ip(), place))
     }
+}
+
+/// A socket of either kind.
+trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
+
+/// The socket that HTTP is spoken on: the connection itself, or what TLS makes of it.
+async fn open_socket(
+    socket: TcpStream,
+    tls: Option<ServerTls>,
+) -> Result<Box<dyn Socket>, Box<dyn std::error::Error + Send + Sync>> {
+    let socket = Watched::new(socket, STALL_LIMIT);
+    let Some(tls) = tls else { return Ok(Box::new(socket)) };
+    let accepted = tokio::time::timeout(HANDSHAKE_LIMIT, tls.acceptor().accept(socket)).await??;
+    Ok(Box::new(accepted))
 }

@@ -56,11 +56,12 @@ pub async fn run(config: Config, recorder: PrometheusHandle) -> anyhow::Result<(
         draining: stop.draining.clone(),
     };
     let connections = TaskTracker::new();
-    let max_connections = config.listener.max_connections;
+    let (max_connections, tls) = (config.listener.max_connections, config.listener.tls.clone());
     let service = service(&config, &tools, &audit);
     let ends = (stop.draining.clone(), stop.kill.clone());
     let gate = Gate::new(service, authenticator, config.listener, connections.clone(), ends);
     let service = daemon::listener::Service {
+        tls,
         max_connections,
         router: router(gate, admin),
         grace: config.shutdown_grace,
@@ -201,7 +202,9 @@ fn warn_of_exposure(config: &Config) {
             "{name} is off loopback with sslmode {mode:?}: the connection could be read or redirected; use verify-full"
         );
     }
-    if !config.listener.address.ip().is_loopback() {
-        warn!("clients connect without TLS; off loopback, put a TLS proxy before this port");
+    if config.listener.tls.is_none() && !config.listener.address.ip().is_loopback() {
+        warn!(
+            "clients connect without TLS; off loopback, set WS_TLS_CERT and WS_TLS_KEY or put a TLS proxy before this port"
+        );
     }
 }

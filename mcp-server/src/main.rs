@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         jobs: cli::JOBS,
         variables: VARIABLES,
         read: Config::from_source,
-        address: |config: &Config| config.listener.address,
+        address: |config: &Config| (config.listener.address, config.listener.tls.is_some()),
         serve: |config| runtime::run(config, app::run),
     };
     program.run()

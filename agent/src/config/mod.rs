@@ -10,6 +10,7 @@ use daemon::keys::Keys;
 use daemon::log::LogConfig;
 use daemon::rate_limit;
 use daemon::settings::{SettingsError, Source};
+use daemon::tls::ServerTls;
 use secrecy::{ExposeSecret, SecretString};
 use shared_protocol::endpoint::MAX_SUBJECT_CHARS;
 
@@ -35,6 +36,8 @@ pub struct Config {
 pub struct HttpConfig {
     /// Where to listen; port 0 is any free one.
     pub address: SocketAddr,
+    /// What the port shows to prove who it is; plain HTTP without.
+    pub tls: Option<ServerTls>,
     /// Host names that are answered beside loopback's while there are no keys, lower case.
     pub allowed_hosts: Vec<String>,
     /// Origins of web pages that may call; empty for none.
@@ -154,6 +157,7 @@ impl HttpConfig {
         }
         Self {
             address: SocketAddr::new(host, source.number("HTTP_PORT", 0..=u16::MAX)),
+            tls: ServerTls::read(source, "HTTP_TLS_CERT", "HTTP_TLS_KEY"),
             allowed_hosts: source.list("HTTP_ALLOWED_HOSTS").into_iter().map(|host| host.to_lowercase()).collect(),
             cors_origins,
             keys,

@@ -7,6 +7,13 @@ pub const VARIABLES: &[Variable] = &[
     Variable::plain("HTTP_HOST", "0.0.0.0", "an IP address, e.g. 0.0.0.0 or 127.0.0.1", "Address to listen on"),
     Variable::plain("HTTP_PORT", "8080", "0 to 65535 (0 picks a free one)", "Port to listen on"),
     Variable::plain(
+        "HTTP_TLS_CERT",
+        "",
+        "path of a PEM file: the certificate, then those that lead to its authority; wants HTTP_TLS_KEY",
+        "Certificate for TLS on the port",
+    ),
+    Variable::plain("HTTP_TLS_KEY", "", "path of a PEM file; wants HTTP_TLS_CERT", "Private key of the certificate"),
+    Variable::plain(
         "HTTP_ALLOWED_HOSTS",
         "",
         "comma list of host names",

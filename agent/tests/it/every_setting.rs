@@ -27,6 +27,7 @@ async fn effect_of(variable: &str) {
     match variable {
         "HTTP_HOST" => assert!(program("HTTP_HOST", "0.0.0.0").await.address.ip().is_unspecified()),
         "HTTP_PORT" => it_listens_on_its_port().await,
+        name @ ("HTTP_TLS_CERT" | "HTTP_TLS_KEY") => one_without_the_other_is_refused(name).await,
         "HTTP_ALLOWED_HOSTS" => {
             assert_eq!(metrics_of("agent.example", &["--http-allowed-hosts", "agent.example"]).await, 200);
         }
@@ -71,6 +72,12 @@ async fn effect_of(variable: &str) {
 async fn program(name: &str, value: &str) -> harness::Agent {
     let options = AgentOptions { ws_url: NOBODY.into(), api_key: KEY.into(), env: Vec::new(), until: Until::Listening };
     harness::Agent::start(options.with_env(name, value)).await.unwrap()
+}
+
+async fn one_without_the_other_is_refused(name: &str) {
+    let options = AgentOptions { ws_url: NOBODY.into(), api_key: KEY.into(), env: Vec::new(), until: Until::Listening };
+    let said = harness::Agent::start(options.with_env(name, "/etc/hosts")).await.err().expect("TLS needs both");
+    assert!(said.to_string().contains(&format!("{name} is given and HTTP_TLS_")), "{said}");
 }
 
 /// Everything that is logged until it answers, which the harness can't read for itself in this form.

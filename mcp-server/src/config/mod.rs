@@ -13,6 +13,7 @@ use daemon::keys::Keys;
 use daemon::log::LogConfig;
 use daemon::rate_limit;
 use daemon::settings::{SettingsError, Source};
+use daemon::tls::ServerTls;
 use sql_guard::Limits;
 
 use crate::audit::{AuditConfig, Target};
@@ -73,6 +74,8 @@ pub struct LimitsConfig {
 pub struct ListenerConfig {
     /// Where to listen; port 0 picks a free one.
     pub address: SocketAddr,
+    /// What the port shows to prove who it is; plain HTTP and WebSocket without.
+    pub tls: Option<ServerTls>,
     /// Keys that clients present.
     pub keys: Keys,
     /// Whether the registry is pushed on connect.
@@ -193,6 +196,7 @@ impl ListenerConfig {
         };
         Self {
             address: SocketAddr::new(host, source.number("WS_PORT", 0..=u16::MAX)),
+            tls: ServerTls::read(source, "WS_TLS_CERT", "WS_TLS_KEY"),
             // Those jobs let nobody in.
             keys: match source.subcommand() {
                 Some("check" | "role-sql" | "stdio") => Keys::read(source, "WS_API_KEY"),

@@ -93,6 +93,13 @@ pub const VARIABLES: &[Variable] = &[
     Variable::plain("TIMEZONE", "UTC", "a time zone that PostgreSQL knows", "Time zone of every session"),
     Variable::plain("WS_HOST", "0.0.0.0", "an IP address", "Address to listen on"),
     Variable::plain("WS_PORT", "9001", "0 to 65535 (0 picks a free one)", "Port to listen on"),
+    Variable::plain(
+        "WS_TLS_CERT",
+        "",
+        "path of a PEM file: the certificate, then those that lead to its authority; wants WS_TLS_KEY",
+        "Certificate for TLS on the port",
+    ),
+    Variable::plain("WS_TLS_KEY", "", "path of a PEM file; wants WS_TLS_CERT", "Private key of the certificate"),
     Variable::secret(
         "WS_API_KEY",
         "comma list of name:key or key, each key at least 22 characters",

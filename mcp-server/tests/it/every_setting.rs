@@ -46,6 +46,7 @@ async fn effect_of(variable: &str) {
         "TIMEZONE" => times_are_shown_in_their_zone().await,
         "WS_HOST" => it_listens_where_it_is_told().await,
         "WS_PORT" => it_listens_on_its_port().await,
+        name @ ("WS_TLS_CERT" | "WS_TLS_KEY") => one_without_the_other_is_refused(name).await,
         "HTTP_STATELESS" => no_sessions_are_kept().await,
         "WS_API_KEY" => the_key_opens().await,
         "WS_PUSH_REGISTRY" => the_push_can_be_switched_off().await,
@@ -234,6 +235,13 @@ async fn it_listens_where_it_is_told() {
 async fn it_listens_on_its_port() {
     let port = free_port();
     assert_eq!(shop_server_with(&[("WS_PORT", &port.to_string())]).await.address.port(), port);
+}
+
+async fn one_without_the_other_is_refused(name: &str) {
+    let url = shared_postgres().await.reader_url(SHOP);
+    let said =
+        McpServer::start(ServerOptions::new(url).with_env(name, "/etc/hosts")).await.err().expect("TLS needs both");
+    assert!(said.to_string().contains(&format!("{name} is given and WS_TLS_")), "{said}");
 }
 
 async fn no_sessions_are_kept() {

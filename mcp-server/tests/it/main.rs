@@ -25,6 +25,7 @@ mod plans;
 mod parity;
 mod policy;
 mod pooler;
+mod port_tls;
 mod role;
 mod rows;
 mod run_sql;
