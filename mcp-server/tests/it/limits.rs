@@ -12,7 +12,7 @@ const ENDLESS: &str = "SELECT count(*) FROM order_items a, order_items b, order_
 const GREEDY: &str = "greedy-0123456789abcdefghijkl";
 const MODEST: &str = "modest-0123456789abcdefghijkl";
 
-const MIB: u64 = 1 << 20;
+pub(crate) const MIB: u64 = 1 << 20;
 
 /// A server over the shop with two keys.
 async fn server_with_two_keys(env: &[(&str, &str)]) -> McpServer {
@@ -42,7 +42,7 @@ async fn outcomes(server: &McpServer, key: &str, outcome: Option<&str>) -> u64 {
 }
 
 /// The most memory that a process has had so far, in bytes.
-fn peak_memory(pid: u32) -> u64 {
+pub(crate) fn peak_memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024

@@ -14,6 +14,7 @@ mod databases;
 mod effects;
 mod every_setting;
 mod extensions;
+mod garbage;
 mod handshake;
 mod http_client;
 mod keys;
