@@ -155,7 +155,7 @@ impl CatalogCache {
         let made = async {
             let catalog: Arc<Snapshot> = Arc::clone(snapshot);
             let access = self.0.guard.access(catalog, Arc::clone(&rules.policy)).await?;
-            Ok(Arc::new(Visible::new(Arc::clone(snapshot), access)))
+            Ok(Arc::new(Visible::new(Arc::clone(snapshot), access, &rules.policy)))
         };
         self.0.visible.try_get_with((snapshot.serial(), rules.id), made).await
     }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
+use serde::Serialize;
 use shared_protocol::catalog::{self, Table};
 use sql_guard::{Function, FunctionRef, Hook, ObjectId, Operator, Relation, RelationName, TypeName, UserType};
 
@@ -19,8 +21,21 @@ pub(super) struct Draft {
     pub(super) is_utf8: bool,
     pub(super) tables: Vec<Table>,
     pub(super) functions: Vec<catalog::Function>,
+    pub(super) schemas: Vec<Schema>,
     pub(super) types: Vec<NumberedType>,
     pub(super) facts: Facts,
+}
+
+/// A schema that the role may look into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Schema {
+    pub(super) name: String,
+    pub(super) owner: Option<String>,
+    pub(super) description: Option<String>,
+    /// Whether it is PostgreSQL's own.
+    pub(super) is_system: bool,
+    /// Number of tables and views, where it is.
+    pub(super) system_tables: usize,
 }
 
 /// A type by its number.
@@ -45,16 +60,19 @@ pub struct Snapshot {
     pub(super) tables: Vec<Table>,
     pub(super) functions: Vec<catalog::Function>,
     types: HashMap<u32, NumberedType>,
+    pub(super) schemas: Vec<Schema>,
     facts: Facts,
     /// Another number where DDL has changed something; nothing where that can't be told.
     pub(super) changes: Option<i64>,
     /// When it was read.
     pub loaded_at: Instant,
+    /// The same by the clock on the wall.
+    pub loaded_on: DateTime<Utc>,
 }
 
 impl Snapshot {
     pub(super) fn new(database: &str, search_path: Vec<String>, changes: Option<i64>, draft: Draft) -> Self {
-        let Draft { description, server_version, timezone, is_utf8, tables, functions, types, facts } = draft;
+        let Draft { description, server_version, timezone, is_utf8, tables, functions, schemas, types, facts } = draft;
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             serial: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -68,8 +86,10 @@ impl Snapshot {
             search_path,
             tables,
             functions,
+            schemas,
             changes,
             loaded_at: Instant::now(),
+            loaded_on: Utc::now(),
         }
     }
 
@@ -87,6 +107,11 @@ impl Snapshot {
     pub(super) fn numbered(&self, relation: u32, column: i16) -> Option<(&RelationName, usize)> {
         let (name, columns) = self.facts.numbered.get(&relation)?;
         Some((name, columns.iter().position(|number| *number == column)?))
+    }
+
+    /// The database's comment.
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
     }
 
     /// Number of tables and views listed.

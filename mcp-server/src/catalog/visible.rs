@@ -1,13 +1,15 @@
 //! A catalog as one caller sees it: what policy hides is not there.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use shared_protocol::catalog::{Column, Constraint, ForeignKey, Function, Index, Table};
-use sql_guard::{Access, Restriction};
+use sql_guard::{Access, Catalog, Policy, Restriction};
 
 use super::Snapshot;
+use super::snapshot::Schema;
 use crate::executor::Directory;
 
 /// A catalog as one caller sees it, never changed.
@@ -15,9 +17,26 @@ use crate::executor::Directory;
 pub struct Visible {
     pub(super) snapshot: Arc<Snapshot>,
     access: Arc<Access>,
+    /// By schema and name.
     pub(super) tables: Vec<Table>,
     pub(super) functions: Vec<Function>,
+    schemas: Vec<VisibleSchema>,
     pub(super) fingerprint: String,
+}
+
+/// A schema as one caller sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VisibleSchema {
+    /// Its name.
+    pub name: String,
+    /// The role that owns it.
+    pub owner: Option<String>,
+    /// Its comment.
+    pub description: Option<String>,
+    /// Whether it is PostgreSQL's own, which statements may not read.
+    pub is_system: bool,
+    /// Number of tables and views in it that the caller may see.
+    pub table_count: usize,
 }
 
 /// What the fingerprint is taken over: all that the caller sees.
@@ -30,17 +49,20 @@ struct Seen<'a> {
     search_path: &'a [String],
     tables: &'a [Table],
     functions: &'a [Function],
+    schemas: &'a [VisibleSchema],
 }
 
 impl Visible {
-    /// What of `snapshot` the access, which was made from it, leaves.
-    pub(super) fn new(snapshot: Arc<Snapshot>, access: Arc<Access>) -> Self {
-        let tables: Vec<Table> = snapshot.tables.iter().filter_map(|table| visible_table(table, &access)).collect();
+    /// What of `snapshot` the access, which was made from it and the policy, leaves.
+    pub(super) fn new(snapshot: Arc<Snapshot>, access: Arc<Access>, policy: &Policy) -> Self {
+        let tables: Vec<Table> =
+            snapshot.tables.iter().filter_map(|table| visible_table(table, &snapshot, &access)).collect();
         // One that may not be called could speak of what is hidden by its very signature.
         let functions =
             snapshot.functions.iter().filter(|function| access.allows_function(&function.schema, &function.name));
         let functions: Vec<Function> =
             functions.map(|function| Function { allowed: true, ..function.clone() }).collect();
+        let schemas = visible_schemas(&snapshot.schemas, &tables, &functions, policy);
         let seen = Seen {
             database: &snapshot.database,
             description: &snapshot.description,
@@ -49,10 +71,11 @@ impl Visible {
             search_path: &snapshot.search_path,
             tables: &tables,
             functions: &functions,
+            schemas: &schemas,
         };
         let text = serde_json::to_vec(&seen).expect("a catalog is plain data");
         let fingerprint = Sha256::digest(&text)[..12].iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { snapshot, access, tables, functions, fingerprint }
+        Self { snapshot, access, tables, functions, schemas, fingerprint }
     }
 
     /// The catalog that it was made from.
@@ -70,6 +93,55 @@ impl Visible {
         &self.fingerprint
     }
 
+    /// The tables and views, by schema and name.
+    pub fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
+    /// Those of one schema, by name.
+    pub fn tables_of(&self, schema: &str) -> &[Table] {
+        let begin = self.tables.partition_point(|table| table.schema_name.as_str() < schema);
+        let end = self.tables.partition_point(|table| table.schema_name.as_str() <= schema);
+        &self.tables[begin..end]
+    }
+
+    /// A table or view.
+    pub fn table(&self, schema: &str, name: &str) -> Option<&Table> {
+        let tables = self.tables_of(schema);
+        let at = tables.binary_search_by(|table| table.table_name.as_str().cmp(name)).ok()?;
+        Some(&tables[at])
+    }
+
+    /// The foreign keys of any table that point to this one, by table and name.
+    pub fn keys_to(&self, schema: &str, name: &str) -> impl Iterator<Item = &ForeignKey> {
+        let keys = self.tables.iter().flat_map(|table| &table.foreign_keys);
+        keys.filter(move |key| key.to_schema == schema && key.to_table == name)
+    }
+
+    /// The schemas by name, PostgreSQL's own among them.
+    pub fn schemas(&self) -> &[VisibleSchema] {
+        &self.schemas
+    }
+
+    /// The schemas in which unqualified names are looked up, in order.
+    pub fn search_path(&self) -> &[String] {
+        &self.snapshot.search_path
+    }
+
+    /// Whether a table is found by its name alone: its schema is looked up, and no other before it has the name.
+    pub fn is_on_path(&self, table: &Table) -> bool {
+        // PostgreSQL's own schema comes first though it isn't named; all in it is called so.
+        let is_systems = table.table_name.starts_with("pg_");
+        let mut path = self.snapshot.search_path.iter();
+        let first = path.find(|schema| self.snapshot.relation(schema, &table.table_name).is_some());
+        !is_systems && first == Some(&table.schema_name)
+    }
+
+    /// Whether a relation has row-level security, so that its rows depend on who asks.
+    pub fn has_row_security(&self, table: &Table) -> bool {
+        self.snapshot.relation(&table.schema_name, &table.table_name).is_some_and(|relation| relation.runs_code)
+    }
+
     /// The masked columns of the tables that are listed, with their tables.
     pub fn masked(&self) -> Vec<String> {
         let of = |table: &Table| {
@@ -78,11 +150,6 @@ impl Visible {
             masked.map(|column| format!("{name}.{}", column.name)).collect::<Vec<_>>()
         };
         self.tables.iter().flat_map(of).collect()
-    }
-
-    /// The tables and views that are listed, by schema and name.
-    pub fn tables(&self) -> &[Table] {
-        &self.tables
     }
 
     /// The name of a type by its number, as SQL is written with it.
@@ -109,8 +176,59 @@ impl Directory for Visible {
     }
 }
 
+/// The schemas that hold anything visible. Empty ones are told only where no rule speaks of tables: their very names may be what a
+/// rule hides.
+fn visible_schemas(known: &[Schema], tables: &[Table], functions: &[Function], policy: &Policy) -> Vec<VisibleSchema> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for table in tables {
+        *counts.entry(&table.schema_name).or_default() += 1;
+    }
+    for function in functions {
+        counts.entry(&function.schema).or_default();
+    }
+    if policy.deny_tables.is_empty() && policy.allow_tables.is_empty() {
+        for schema in known {
+            counts.entry(&schema.name).or_default();
+        }
+    }
+    counts.extend(known.iter().filter(|schema| schema.is_system).map(|schema| (&*schema.name, schema.system_tables)));
+    let by_name: HashMap<&str, &Schema> = known.iter().map(|schema| (&*schema.name, schema)).collect();
+    let visible = counts.into_iter().map(|(name, table_count)| {
+        let schema = by_name.get(name).copied();
+        VisibleSchema {
+            name: name.to_owned(),
+            owner: schema.and_then(|schema| schema.owner.clone()),
+            description: schema.and_then(|schema| schema.description.clone()),
+            is_system: schema.is_some_and(|schema| schema.is_system),
+            table_count,
+        }
+    });
+    visible.collect()
+}
+
+/// Whether the SELECT behind a view may be shown: it names nothing hidden, reads nothing that isn't visible itself, and speaks of no
+/// masked column of what it reads, whose values could stand in it.
+fn shows_definition(table: &Table, definition: &str, snapshot: &Snapshot, access: &Access) -> bool {
+    let relation = snapshot.relation(&table.schema_name, &table.table_name);
+    let Some(view) = relation.and_then(|relation| relation.view.as_ref()) else { return false };
+    let is_open = |schema: &str, name: &str| {
+        access.columns(schema, name).is_some_and(|columns| {
+            let mut restricted = columns.iter().filter(|(_, found)| *found >= Restriction::Masked);
+            !restricted.any(|(name, _)| names(definition, name))
+        })
+    };
+    view.reads.iter().all(|read| is_open(&read.schema, &read.name))
+        && is_open(&table.schema_name, &table.table_name)
+        && !access.names_hidden(definition)
+}
+
+/// Whether SQL has a name in it, in quotes or without.
+fn names(text: &str, name: &str) -> bool {
+    text.contains(name) || text.contains(&name.replace('"', "\"\""))
+}
+
 /// A table without what is hidden, or nothing where it is hidden itself.
-fn visible_table(table: &Table, access: &Access) -> Option<Table> {
+fn visible_table(table: &Table, snapshot: &Snapshot, access: &Access) -> Option<Table> {
     let restrictions = access.columns(&table.schema_name, &table.table_name)?;
     let restriction = |name: &str| {
         restrictions.iter().find(|(column, _)| **column == *name).map_or(Restriction::Hidden, |(_, found)| *found)
@@ -120,7 +238,7 @@ fn visible_table(table: &Table, access: &Access) -> Option<Table> {
     // masked ones.
     let mentions = |text: &str, least: Restriction| {
         let found = restrictions.iter().filter(|(_, found)| *found >= least);
-        found.map(|(name, _)| name).any(|name| text.contains(&**name) || text.contains(&name.replace('"', "\"\"")))
+        found.map(|(name, _)| name).any(|name| names(text, name))
     };
     let speaks = |text: &str| mentions(text, Restriction::Hidden);
     let tells = |text: &str| mentions(text, Restriction::Masked);
@@ -131,6 +249,7 @@ fn visible_table(table: &Table, access: &Access) -> Option<Table> {
             .clone()
             .filter(|default| restriction(&column.name) < Restriction::Masked && !tells(default))
             .filter(|default| !access.names_hidden(default)),
+        type_definition: column.type_definition.clone().filter(|definition| !access.names_hidden(definition)),
         ..column.clone()
     });
     let indexes = table.indexes.iter().filter(|index| {
@@ -156,6 +275,11 @@ fn visible_table(table: &Table, access: &Access) -> Option<Table> {
         indexes: indexes.cloned().collect(),
         constraints: constraints.cloned().collect(),
         foreign_keys,
+        view_definition: table
+            .view_definition
+            .clone()
+            .filter(|definition| shows_definition(table, definition, snapshot, access)),
+        partition_key: table.partition_key.clone().filter(|key| !tells(key) && !access.names_hidden(key)),
         ..table.clone()
     })
 }

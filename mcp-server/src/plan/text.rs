@@ -44,7 +44,7 @@ pub fn text(plan: &Plan) -> String {
     for (field, value) in plan.around() {
         match (field.as_str(), value) {
             ("Planning Time" | "Execution Time", Value::Number(time)) => {
-                line(&mut lines, 0, &format!("{field}: {time} ms"))
+                line(&mut lines, 0, &format!("{field}: {time} ms"));
             }
             (_, Value::Array(list)) if list.is_empty() => {}
             _ => detail(field, value, 0, &mut lines),

@@ -1,5 +1,6 @@
 //! The catalog resource: how an agent learns a database.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use harness::{McpServer, ServerOptions, shared_postgres};
@@ -67,6 +68,15 @@ async fn every_kind_of_object_is_described() {
         CREATE MATERIALIZED VIEW sums AS SELECT pa, count(*) FROM children GROUP BY pa;
         CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT n * 2';
         COMMENT ON COLUMN children.mail IS 'where to write';
+        COMMENT ON INDEX big_children IS 'for the big ones';
+        CREATE DOMAIN code AS varchar(8);
+        CREATE TABLE \"Odd Ones\" (
+            \"Key\" varchar(20), price numeric(10, 2), free numeric, bits bit(3), code code, name text COLLATE \"C\",
+            PRIMARY KEY (\"Key\"), CHECK (price >= 0)
+        );
+        CREATE UNIQUE INDEX ON \"Odd Ones\" (code);
+        CREATE INDEX \"by name\" ON \"Odd Ones\" (name DESC, price) INCLUDE (free);
+        CREATE INDEX in_default ON \"Odd Ones\" (name COLLATE \"default\");
     ";
     let database = database_of(postgres, sql).await;
     let server = McpServer::start(ServerOptions::new(postgres.reader_url(&database))).await.unwrap();
@@ -79,6 +89,52 @@ async fn every_kind_of_object_is_described() {
     insta::assert_json_snapshot!("catalog", seen);
     let partition = client.rows("SELECT n FROM events_2024", json!([])).await;
     assert_eq!(partition.row_count, 0, "a partition is not listed, but may be read");
+    // What PostgreSQL wasn't asked for is what it would have said.
+    let mut superuser = postgres.superuser(&database).await.unwrap();
+    let said = "SELECT c.relname, pg_get_indexdef(c.oid) FROM pg_class c WHERE relkind = 'i' AND relnamespace = 'public'::regnamespace";
+    let said: HashMap<String, String> =
+        sqlx::query_as(said).fetch_all(&mut superuser).await.unwrap().into_iter().collect();
+    let indexes: Vec<_> = page.tables.iter().flat_map(|table| &table.indexes).collect();
+    assert_eq!(indexes.len(), 8);
+    for index in indexes {
+        assert_eq!(index.definition, said[&index.name]);
+    }
+}
+
+#[tokio::test]
+async fn what_the_version_of_postgresql_has_besides_is_not_mistaken() {
+    let postgres = shared_postgres().await;
+    let mut superuser = postgres.superuser("postgres").await.unwrap();
+    let version: String = sqlx::query_scalar("SHOW server_version_num").fetch_one(&mut superuser).await.unwrap();
+    let is_18 = version.parse::<u32>().unwrap() >= 180_000;
+    let mut sql = "
+        CREATE TABLE stays (room int NOT NULL, span int4range NOT NULL, id int NOT NULL UNIQUE);
+        CREATE TABLE extras (id int NOT NULL REFERENCES stays (id), room int, span int4range);
+    "
+    .to_owned();
+    if is_18 {
+        sql.push_str(
+            "CREATE EXTENSION btree_gist;
+             ALTER TABLE stays ADD PRIMARY KEY (room, span WITHOUT OVERLAPS);
+             ALTER TABLE extras ADD FOREIGN KEY (room, PERIOD span) REFERENCES stays (room, PERIOD span);",
+        );
+    }
+    let database = database_of(postgres, &sql).await;
+    let server = McpServer::start(ServerOptions::new(postgres.reader_url(&database))).await.unwrap();
+    let mut client = Client::open(&server).await;
+    let page = page(&mut client, &format!("postgres://{database}/catalog")).await.unwrap();
+    let kinds = |name: &str| table(&page, name).constraints.iter().map(|one| one.r#type.clone()).collect::<Vec<_>>();
+    let keys: Vec<&[String]> = table(&page, "extras").foreign_keys.iter().map(|key| &key.from_columns[..]).collect();
+    assert_eq!(keys, [["id"]], "rows of a temporal key are not joined by being equal");
+    match is_18 {
+        true => {
+            assert_eq!(kinds("stays"), ["UNIQUE", "PRIMARY KEY"]);
+            assert_eq!(kinds("extras"), ["FOREIGN KEY"; 2], "but it is a constraint");
+        }
+        false => {
+            assert_eq!((kinds("stays"), kinds("extras")), (vec!["UNIQUE".to_owned()], vec!["FOREIGN KEY".to_owned()]));
+        }
+    }
 }
 
 #[tokio::test]

@@ -67,6 +67,4 @@ pub enum MatchKind {
     Comment,
     /// A label of a column's enum type.
     EnumValue,
-    /// A value that stands in the column.
-    SampleValue,
 }

@@ -1,10 +1,11 @@
 -- Every relation, with its parents and what stands behind a view. Those that the role may not read come too: rules about them hold
 -- for what is read through others. So do partitions: statements may name them, though listings don't.
 SELECT c.oid, n.nspname AS schema_name, c.relname AS table_name, c.relkind::text AS kind, c.relispartition AS is_partition,
-       -- Never analysed is -1 from PostgreSQL 14 on.
-       CASE WHEN c.relkind IN ('r', 'm', 'p', 'f') AND c.reltuples >= 0 THEN c.reltuples::bigint END AS estimated_row_count,
+       -- Never analysed is -1 from PostgreSQL 14 on. Under row-level security the number tells of rows that not everybody may see.
+       CASE WHEN c.relkind IN ('r', 'm', 'p', 'f') AND c.reltuples >= 0 AND NOT c.relrowsecurity THEN c.reltuples::bigint END AS estimated_row_count,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE')
            AND (pg_catalog.has_table_privilege(c.oid, 'SELECT') OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT')) AS is_readable,
+       pg_catalog.has_table_privilege(c.oid, 'SELECT') AS is_whole,
        EXISTS (
            SELECT FROM pg_catalog.pg_depend AS d
            WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e'
