@@ -99,6 +99,9 @@ pub enum ExecuteError {
 /// PostgreSQL's code for a right that is missing. Its message names the object without quotes.
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
+/// The class of codes that PL/pgSQL's RAISE and ASSERT have where they give none of their own.
+const RAISED: &str = "P0";
+
 /// What PostgreSQL said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseFault {
@@ -110,6 +113,8 @@ pub struct DatabaseFault {
     pub hint: Option<String>,
     /// The character of the statement at fault, from 1.
     pub position: Option<usize>,
+    /// Whether it was raised within a function, which may say anything, under any code.
+    pub is_of_code: bool,
 }
 
 impl ExecuteError {
@@ -147,10 +152,11 @@ impl ExecuteError {
 
 impl DatabaseFault {
     /// The same without what a policy may hide: what stands in quotes or parentheses stays only where it stands in the statement,
-    /// and which object a right is missing on isn't told.
+    /// which object a right is missing on isn't told, and nothing of what a function of the database's own says.
     pub fn without_values(&self, sql: &str) -> Self {
         let message = match self.sqlstate.as_str() {
             INSUFFICIENT_PRIVILEGE => "permission denied".to_owned(),
+            state if self.is_of_code || state.starts_with(RAISED) => "a function of the database failed".to_owned(),
             _ => redact(&self.message, sql),
         };
         Self { message, hint: None, ..self.clone() }
@@ -173,6 +179,9 @@ impl From<&PgDatabaseError> for DatabaseFault {
             message: error.message().to_owned(),
             hint: error.hint().map(str::to_owned),
             position,
+            // PostgreSQL tells of the functions that it was in. Of bad JSON it tells the line, too.
+            is_of_code: error.r#where().is_some()
+                && !error.routine().is_some_and(|routine| routine.starts_with("json_")),
         }
     }
 }
@@ -215,12 +224,14 @@ mod tests {
         check("column \"a\" does not exist", "column \"a\" does not exist");
         check("Key (ssn)=(1) already exists, 'x", "Key (…)=(…) already exists, '…");
         check("division by zero", "division by zero");
-        let denied = DatabaseFault {
-            sqlstate: "42501".to_owned(),
-            message: "permission denied for table vault".to_owned(),
-            hint: None,
-            position: None,
+        let fault = |sqlstate: &str, message: &str, is_of_code: bool| {
+            let (sqlstate, message) = (sqlstate.to_owned(), message.to_owned());
+            let fault = DatabaseFault { sqlstate, message, hint: None, position: None, is_of_code };
+            fault.without_values("SELECT 1").message
         };
-        assert_eq!(denied.without_values("SELECT 1").message, "permission denied");
+        assert_eq!(fault("42501", "permission denied for table vault", false), "permission denied");
+        assert_eq!(fault("P0001", "hidden is 7", false), "a function of the database failed");
+        assert_eq!(fault("22012", "hidden is 7", true), "a function of the database failed");
+        assert_eq!(fault("22012", "division by zero", false), "division by zero");
     }
 }

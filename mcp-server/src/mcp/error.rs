@@ -378,7 +378,13 @@ mod tests {
     use super::*;
 
     fn fault(sqlstate: &str, message: &str) -> DatabaseFault {
-        DatabaseFault { sqlstate: sqlstate.to_owned(), message: message.to_owned(), hint: None, position: Some(8) }
+        DatabaseFault {
+            sqlstate: sqlstate.to_owned(),
+            message: message.to_owned(),
+            hint: None,
+            position: Some(8),
+            is_of_code: false,
+        }
     }
 
     #[test]
