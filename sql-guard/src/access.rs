@@ -1,6 +1,7 @@
 //! A database as one caller sees it: policy applied to a catalog.
 
 mod contents;
+mod hidden_names;
 mod reach;
 mod routines;
 mod sight;
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::catalog::{Catalog, ObjectId, Relation, RelationName, TypeName};
 use crate::columns::Restriction;
 use crate::policy::Policy;
+use hidden_names::HiddenNames;
 
 pub(crate) use sight::Sight;
 
@@ -34,6 +36,7 @@ pub struct Access {
     hook_denied: OnceLock<Option<String>>,
     hooks_leave_traces: OnceLock<bool>,
     odd_functions: OnceLock<Vec<String>>,
+    hidden_names: OnceLock<HiddenNames>,
 }
 
 impl fmt::Debug for Access {
@@ -60,6 +63,7 @@ impl Access {
             hook_denied: OnceLock::new(),
             hooks_leave_traces: OnceLock::new(),
             odd_functions: OnceLock::new(),
+            hidden_names: OnceLock::new(),
         }
     }
 
@@ -94,13 +98,6 @@ impl Access {
             Sight::Hidden => Some(Restriction::Hidden),
             Sight::Seen(seen) => seen.columns.known().get(column).map(|column| column.restriction),
         }
-    }
-
-    /// Whether a text has the name of a relation in it that policy hides.
-    pub fn names_hidden(&self, text: &str) -> bool {
-        let mut hidden = self.catalog.relations().map(|relation| &relation.name);
-        self.policy.has_rules()
-            && hidden.any(|name| text.contains(&name.name) && matches!(self.look_at(name), Some(Sight::Hidden)))
     }
 
     /// Whether policy hides or masks anything.

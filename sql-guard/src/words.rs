@@ -21,8 +21,6 @@ impl Words {
     /// The words of `text`, and which of them may be calls: those before a parenthesis or after a dot; where there are comments,
     /// which may stand between, all of them.
     pub fn of(text: &str) -> Self {
-        // Whatever isn't ASCII may stand in a name.
-        let is_word = |one: char| one.is_ascii_alphanumeric() || one == '_' || one == '$' || !one.is_ascii();
         let is_between = |one: char| one == '"' || one.is_whitespace();
         let has_comments = text.contains("--") || text.contains("/*");
         let operators = text.split(|one: char| !is_operator(one)).filter(|run| !run.is_empty());
@@ -90,6 +88,16 @@ impl Words {
 pub(crate) fn is_plain(name: &str) -> bool {
     let is_plain = |one: u8| one.is_ascii_lowercase() || one.is_ascii_digit() || one == b'_' || one == b'$';
     !name.is_empty() && name.bytes().all(is_plain)
+}
+
+/// Whether a character may stand in a name without quotes. Whatever isn't ASCII may.
+fn is_word(one: char) -> bool {
+    one.is_ascii_alphanumeric() || one == '_' || one == '$' || !one.is_ascii()
+}
+
+/// The words of a text, as they are spelled.
+pub(crate) fn split(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|one| !is_word(one)).filter(|word| !word.is_empty())
 }
 
 /// Whether an operator's name may have that character.

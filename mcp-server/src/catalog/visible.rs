@@ -240,8 +240,11 @@ fn visible_table(table: &Table, snapshot: &Snapshot, access: &Access) -> Option<
         let found = restrictions.iter().filter(|(_, found)| *found >= least);
         found.map(|(name, _)| name).any(|name| names(text, name))
     };
+    let names_hidden =
+        |text: &str| access.names_hidden(text, |word| restrictions.iter().any(|(name, _)| **name == *word));
+    let is_harmless = |comment: &String| !access.comment_names_hidden(comment);
     let speaks = |text: &str| mentions(text, Restriction::Hidden);
-    let tells = |text: &str| mentions(text, Restriction::Masked);
+    let tells = |text: &str| mentions(text, Restriction::Masked) || names_hidden(text);
     let columns = table.columns.iter().filter(|column| is_visible(&column.name)).map(|column| Column {
         masked: restriction(&column.name) == Restriction::Masked,
         default_value: column
@@ -250,6 +253,13 @@ fn visible_table(table: &Table, snapshot: &Snapshot, access: &Access) -> Option<
             .filter(|default| restriction(&column.name) < Restriction::Masked && !tells(default))
             .filter(|default| !access.names_hidden(default)),
         type_definition: column.type_definition.clone().filter(|definition| !access.names_hidden(definition)),
+            .filter(|default| restriction(&column.name) < Restriction::Masked && !tells(default)),
+        // A domain's CHECK may list the values that there are.
+        type_definition: column
+            .type_definition
+            .clone()
+            .filter(|definition| restriction(&column.name) < Restriction::Masked && !names_hidden(definition)),
+        description: column.description.clone().filter(is_harmless),
         ..column.clone()
     });
     let indexes = table.indexes.iter().filter(|index| {
@@ -271,6 +281,7 @@ fn visible_table(table: &Table, snapshot: &Snapshot, access: &Access) -> Option<
             && (referenced_table.is_none() || foreign_keys.iter().any(|key| key.constraint_name == *name))
     });
     Some(Table {
+        description: table.description.clone().filter(is_harmless),
         columns: columns.collect(),
         indexes: indexes.cloned().collect(),
         constraints: constraints.cloned().collect(),

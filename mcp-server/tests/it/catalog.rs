@@ -158,6 +158,58 @@ async fn what_the_role_may_not_read_is_absent() {
 }
 
 #[tokio::test]
+async fn texts_that_speak_of_what_is_hidden_are_left_out() {
+    let postgres = shared_postgres().await;
+    let sql = "
+        CREATE TABLE salaries (id int PRIMARY KEY);
+        CREATE TABLE people (id int PRIMARY KEY, name text, ssn text CHECK (ssn LIKE 'S%'));
+        CREATE TYPE place AS (street text, city text);
+        CREATE DOMAIN of_salaries AS int CHECK (VALUE <> 'salaries'::regclass::oid::int);
+        CREATE DOMAIN grade AS text CHECK (VALUE IN ('grade one', 'grade two'));
+        CREATE TABLE shown (
+            id int CHECK (id <> 'salaries'::regclass::oid::int), person people, home place, number of_salaries, rank grade, level grade,
+            salaries_count int CHECK (salaries_count > 0), next int DEFAULT nextval('salaries_seq')
+        );
+        CREATE INDEX of_hidden ON shown (id) WHERE id <> 'salaries'::regclass::oid::int;
+        CREATE INDEX of_expression ON shown ((id + 'public.salaries'::regclass::oid::int));
+        CREATE INDEX of_columns ON shown (id, salaries_count);
+        COMMENT ON TABLE shown IS 'sums of salaries.id';
+        COMMENT ON COLUMN shown.id IS 'like the one in Salaries';
+        COMMENT ON COLUMN shown.home IS 'an address';";
+    let database = database_of(postgres, &format!("CREATE SEQUENCE salaries_seq; {sql}")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.toml");
+    let policy = "
+        [default]
+        deny_tables = ['public.salaries']
+        deny_columns = ['public.people.ssn']
+        mask_columns = ['public.shown.level']";
+    std::fs::write(&file, policy).unwrap();
+    let options = ServerOptions::new(postgres.reader_url(&database)).with_env("POLICY_FILE", file.to_str().unwrap());
+    let server = McpServer::start(options).await.unwrap();
+    let mut client = Client::open(&server).await;
+    let page = page(&mut client, &format!("postgres://{database}/catalog")).await.unwrap();
+    let shown = table(&page, "shown");
+    let definition = |name: &str| {
+        shown.columns.iter().find(|column| column.name == name).and_then(|column| column.type_definition.as_deref())
+    };
+    assert_eq!(definition("person"), None);
+    assert_eq!(definition("home"), Some("(street text, city text)"));
+    assert_eq!(definition("number"), None);
+    assert!(definition("rank").unwrap().contains("grade one"));
+    assert_eq!(definition("level"), None, "it lists the values of a masked column");
+    assert_eq!(shown.description, None);
+    let descriptions: Vec<_> = shown.columns.iter().filter_map(|column| column.description.as_deref()).collect();
+    assert_eq!(descriptions, ["an address"]);
+    assert_eq!(
+        shown.constraints.iter().map(|known| known.name.as_str()).collect::<Vec<_>>(),
+        ["shown_salaries_count_check"]
+    );
+    assert_eq!(shown.indexes.iter().map(|known| known.name.as_str()).collect::<Vec<_>>(), ["of_columns"]);
+    assert!(shown.columns.iter().all(|column| column.default_value.is_none()), "{shown:?}");
+}
+
+#[tokio::test]
 async fn a_large_catalog_comes_in_pages() {
     let postgres = shared_postgres().await;
     let mut sql = String::new();
