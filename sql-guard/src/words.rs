@@ -5,6 +5,20 @@ use std::collections::HashSet;
 /// Most bytes of a name; PostgreSQL cuts longer ones.
 const NAME_BYTES: usize = 63;
 
+/// The operators that PostgreSQL puts in by their names where a word stands.
+const IMPLIED: &[(&str, &[&str])] = &[
+    ("between", &["<=", ">=", "<", ">"]),
+    ("case", &["="]),
+    ("distinct", &["="]),
+    ("ilike", &["~~*", "!~~*"]),
+    ("in", &["=", "<>"]),
+    ("like", &["~~", "!~~"]),
+    ("natural", &["="]),
+    ("nullif", &["="]),
+    ("similar", &["~", "!~"]),
+    ("using", &["="]),
+];
+
 /// The words of a function's body or of a condition, in lower case. Strings and comments count too: a body may run what it
 /// spells out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,9 +75,10 @@ impl Words {
         self.called.iter().map(String::as_str)
     }
 
-    /// Whether an operator may stand in the text, by itself or in a run of such characters.
+    /// Whether an operator may stand in the text, by itself or in a run of such characters, or be meant by a word of it.
     pub(crate) fn compute_with(&self, operator: &str) -> bool {
-        self.operators.iter().any(|run| run.contains(operator))
+        let mut meant = IMPLIED.iter().filter(|(_, operators)| operators.contains(&operator));
+        self.operators.iter().any(|run| run.contains(operator)) || meant.any(|(word, _)| self.all.contains(*word))
     }
 
     /// Whether a name is spelled with escapes, so that its letters are not in the text.
@@ -153,5 +168,23 @@ mod tests {
         let words = Words::of("SELECT a@@@-1, u&\"\\0061\"");
         assert!(words.compute_with("@@@") && words.compute_with("@@") && !words.compute_with("#"));
         assert!(words.has_escapes() && !Words::of("SELECT a & b").has_escapes());
+    }
+
+    #[test]
+    fn operators_that_words_stand_for_are_found_too() {
+        let check = |text: &str, operator: &str| assert!(Words::of(text).compute_with(operator), "{text} {operator}");
+        check("SELECT a BETWEEN 1 AND 2", "<=");
+        check("SELECT a NOT BETWEEN SYMMETRIC 1 AND 2", ">");
+        check("SELECT a IN (1)", "=");
+        check("SELECT a NOT IN (1)", "<>");
+        check("SELECT a LIKE b", "~~");
+        check("SELECT a NOT ILIKE b", "!~~*");
+        check("SELECT a SIMILAR TO b", "~");
+        check("SELECT NULLIF(a, 1)", "=");
+        check("SELECT CASE a WHEN 1 THEN 2 END", "=");
+        check("SELECT a IS NOT DISTINCT FROM 1", "=");
+        check("SELECT 1 FROM a JOIN b USING (c)", "=");
+        check("SELECT 1 FROM a NATURAL JOIN b", "=");
+        assert!(!Words::of("SELECT a FROM b").compute_with("="));
     }
 }
