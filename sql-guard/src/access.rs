@@ -37,6 +37,9 @@ pub struct Access {
     hooks_leave_traces: OnceLock<bool>,
     odd_functions: OnceLock<Vec<String>>,
     hidden_names: OnceLock<HiddenNames>,
+    masks: OnceLock<Box<Access>>,
+    /// Whether this is what the masks alone make of the database: tables that rules hide are there, and no rule but a mask counts.
+    is_of_masks: bool,
 }
 
 impl fmt::Debug for Access {
@@ -64,7 +67,22 @@ impl Access {
             hooks_leave_traces: OnceLock::new(),
             odd_functions: OnceLock::new(),
             hidden_names: OnceLock::new(),
+            masks: OnceLock::new(),
+            is_of_masks: false,
         }
+    }
+
+    /// What the policy's masks alone make of the database: what a view that the policy names still masks, whatever else it shows.
+    fn masks(&self) -> &Self {
+        self.masks.get_or_init(|| {
+            let policy = Arc::new(self.policy.masks_alone());
+            Box::new(Self { is_of_masks: true, ..Self::new(Arc::clone(&self.catalog), policy) })
+        })
+    }
+
+    /// Whether there are rules for which a body or definition that can't be told to be harmless counts as one that isn't.
+    fn has_rules(&self) -> bool {
+        !self.is_of_masks && self.policy.has_rules()
     }
 
     /// Tells this access from every other one of the process.

@@ -99,8 +99,11 @@ pub struct View {
     pub definition: String,
     /// The relations that it reads directly, whether or not the role may read them.
     pub reads: Vec<RelationName>,
-    /// Functions of the database's own that it calls, those of its operators and casts among them.
-    pub functions: Vec<ObjectId>,
+    /// Functions that it calls, those behind its operators and casts among them; PostgreSQL's own only where an operator of the
+    /// database's stands before them.
+    pub functions: Vec<FunctionRef>,
+    /// Types of the database's own that it converts to.
+    pub types: Vec<TypeName>,
 }
 
 /// A function behind an operator, a cast, a type or an aggregate.

@@ -224,6 +224,11 @@ pub(crate) fn of_extension(extension: &str, name: &str) -> Option<bool> {
     EXTENSIONS.get(&(extension, name)).copied()
 }
 
+/// Whether a function came with an extension and is known to reach beyond its arguments: by a text that it runs, say.
+pub(crate) fn reaches_far(function: &Function) -> bool {
+    function.extension.as_deref().and_then(|extension| of_extension(extension, &function.name)) == Some(false)
+}
+
 /// Functions of extensions of which PostgreSQL's word alone says too little or too much.
 static EXTENSIONS: LazyLock<HashMap<(&'static str, &'static str), bool>> = LazyLock::new(|| {
     let lines = include_str!("extensions.tsv").lines().skip(1);

@@ -65,7 +65,7 @@ pub(super) async fn read(
     let led_to = relations
         .iter()
         .flat_map(|row| row.get::<Vec<Oid>, _>("parents"))
-        .chain(views.iter().filter(|row| row.get("is_relation")).map(|row| row.get("object")))
+        .chain(views.iter().filter(|row| row.get::<&str, _>("kind") == "relation").map(|row| row.get("object")))
         .chain(relations.iter().map(|row| row.get("oid")))
         .chain(types.iter().filter_map(|row| row.get("row_of")));
     let names = of(include_str!("sql/facts/relation_names.sql"), distinct(led_to)).await?;
@@ -74,9 +74,11 @@ pub(super) async fn read(
         .flat_map(|row| row.get::<Vec<Oid>, _>("uses"))
         .chain(operators.iter().flat_map(|row| row.get::<Vec<Oid>, _>("functions")))
         .chain(casts.iter().map(|row| row.get("function")))
-        .chain(types.iter().flat_map(|row| row.get::<Vec<Oid>, _>("functions")));
+        .chain(types.iter().flat_map(|row| row.get::<Vec<Oid>, _>("functions")))
+        .chain(views.iter().filter(|row| row.get::<&str, _>("kind") == "function").map(|row| row.get("object")));
     let built_ins = of(include_str!("sql/facts/built_ins.sql"), distinct(run)).await?;
-    Ok(Facts::new(&Rows { relations, columns, views, names, functions, operators, types, casts, hooks, built_ins }))
+    let rows = Rows { relations, columns, views, names, functions, operators, types, casts, hooks, built_ins };
+    Ok(Facts::new(&rows))
 }
 
 fn distinct(oids: impl Iterator<Item = Oid>) -> Vec<Oid> {
@@ -260,9 +262,10 @@ impl Names {
         let mut views: HashMap<Oid, View> = HashMap::new();
         for row in &rows.views {
             let (view, object) = (views.entry(row.get("view")).or_default(), row.get::<Oid, _>("object"));
-            match row.get::<bool, _>("is_relation") {
-                true => view.reads.extend(self.relations.get(&object).cloned()),
-                false => view.functions.push(object.0),
+            match row.get("kind") {
+                "relation" => view.reads.extend(self.relations.get(&object).cloned()),
+                "type" => view.types.push(self.type_of(object)),
+                _ => view.functions.push(self.reference(object)),
             }
         }
         let relation = |row: &PgRow| {

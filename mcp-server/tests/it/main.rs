@@ -17,6 +17,7 @@ mod extensions;
 mod garbage;
 mod handshake;
 mod http_client;
+mod indirect_reads;
 mod keys;
 mod legacy_sse;
 mod limits;

@@ -15,6 +15,9 @@ use crate::words::{Words, is_plain};
 /// Types that only code behind others takes and gives: input, output and support functions.
 const CODE_TYPES: &[&str] = &["cstring", "internal"];
 
+/// Why something that names what the caller may not see may not run, without the name.
+const READS_RESTRICTED: &str = "reads what you may not read";
+
 /// How many functions and types may stand behind one another before the outermost is refused.
 const MAX_DEPTH: usize = 32;
 
@@ -46,14 +49,24 @@ pub(crate) struct Reached<'a> {
     /// Whether names are looked up under another search_path than the session's, because a function on the way has settings of its
     /// own.
     is_anywhere: bool,
-    functions: HashSet<(ObjectId, bool)>,
+    /// Whether a text on the way could be a query of what the caller may not see, so that nothing may run a text.
+    pub(super) may_tell: bool,
+    functions: HashSet<(ObjectId, bool, bool)>,
     types: HashSet<TypeName>,
     depth: usize,
 }
 
 impl<'a> Reached<'a> {
     pub(crate) fn new(question: Question, but: Option<&'a RelationName>) -> Self {
-        Self { question, but, is_anywhere: false, functions: HashSet::new(), types: HashSet::new(), depth: 0 }
+        Self {
+            question,
+            but,
+            is_anywhere: false,
+            may_tell: false,
+            functions: HashSet::new(),
+            types: HashSet::new(),
+            depth: 0,
+        }
     }
 
     /// Looks one step further, unless that is too far.
@@ -70,13 +83,13 @@ impl<'a> Reached<'a> {
 
 impl Access {
     pub(crate) fn reached(&self, function: &Function, road: Road, reached: &mut Reached<'_>) -> Option<String> {
-        let around = reached.is_anywhere;
+        let around = (reached.is_anywhere, reached.may_tell);
         reached.is_anywhere |= function.has_settings;
-        let why = match reached.functions.insert((function.id, reached.is_anywhere)) {
+        let why = match reached.functions.insert((function.id, reached.is_anywhere, reached.may_tell)) {
             true => reached.further(|reached| self.judge(function, road, reached)),
             false => None,
         };
-        reached.is_anywhere = around;
+        (reached.is_anywhere, reached.may_tell) = around;
         why
     }
 
@@ -96,7 +109,7 @@ impl Access {
         }
         match function.extension.as_deref().and_then(|extension| functions::of_extension(extension, &function.name)) {
             Some(true) => return None,
-            Some(false) if runs => return Some("reaches beyond its arguments".to_string()),
+            Some(false) if runs || reached.may_tell => return Some("reaches beyond its arguments".to_string()),
             _ => {}
         }
         if runs && function.volatility == Volatility::Volatile {
@@ -105,7 +118,7 @@ impl Access {
         if runs && function.is_security_definer {
             return Some("runs with its owner's rights (SECURITY DEFINER)".to_string());
         }
-        if function.is_opaque && (runs || self.policy.has_rules()) {
+        if function.is_opaque && (runs || self.has_rules()) {
             return Some("is written in a language that can't be looked through".to_string());
         }
         if let Some(why) = function.uses.iter().find_map(|used| self.reference_denied(used, reached)) {
@@ -119,14 +132,13 @@ impl Access {
     /// any other may do anything with the tables that it names.
     fn reading_denied(&self, function: &Function, body: &Words, reached: &Reached<'_>) -> Option<String> {
         // Statistics hold values, and catalogs hold names.
-        let counts =
-            |word: &&str| reached.question == Question::Runs || self.policy.has_rules() || word.contains("stat");
+        let counts = |word: &&str| reached.question == Question::Runs || self.has_rules() || word.contains("stat");
         if let Some(name) = body.all().filter(counts).find(|word| is_of_system(word)) {
             return Some(format!("reads the system catalog {name}"));
         }
         // Names of what is hidden, or whether there is anything of that name.
         let looks_up = |word: &&str| types::refusal(word).is_some() && word.starts_with("reg");
-        if self.policy.has_rules()
+        if self.has_rules()
             && let Some(name) = body.all().find(looks_up)
         {
             return Some(format!("looks names up ({name})"));
@@ -137,7 +149,7 @@ impl Access {
             outputs.is_some_and(|outputs| outputs.worst() < Restriction::Masked)
         };
         let reads = self.speaks_of_restricted(body, reached.but) && !is_clean();
-        reads.then(|| "reads what you may not read".to_string())
+        reads.then(|| READS_RESTRICTED.to_string())
     }
 
     /// Why nothing may be given to a function, or taken from it. A polymorphic argument takes the type of what is given.
@@ -155,7 +167,10 @@ impl Access {
     pub(crate) fn reference_denied(&self, function: &FunctionRef, reached: &mut Reached<'_>) -> Option<String> {
         match function {
             FunctionRef::BuiltIn(name) => {
-                let denied = reached.question == Question::Runs && functions::standing(name) != Standing::Allowed;
+                let denied = match reached.question {
+                    Question::Runs => functions::standing(name) != Standing::Allowed,
+                    Question::Shows => reached.may_tell && functions::runs_text(name),
+                };
                 denied.then(|| format!("runs {name}()"))
             }
             FunctionRef::User(id) => match self.catalog.function(*id) {
@@ -169,13 +184,19 @@ impl Access {
     }
 
     /// Why a body in a schema may not run, as far as its words show.
-    fn body_denied(&self, body: &Words, home: &str, reached: &mut Reached<'_>) -> Option<String> {
+    pub(super) fn body_denied(&self, body: &Words, home: &str, reached: &mut Reached<'_>) -> Option<String> {
         let runs = reached.question == Question::Runs;
         if body.has_escapes() {
             return Some("spells names with escapes (U&)".to_string());
         }
-        if body.mention("execute") && (runs || self.policy.has_rules()) {
+        if body.mention("execute") && (runs || self.has_rules()) {
             return Some("runs text that it makes up (EXECUTE)".to_string());
+        }
+        if !runs {
+            reached.may_tell |= self.has_rules() || self.speaks_of_restricted(body, reached.but);
+            if reached.may_tell && self.runs_text(body) {
+                return Some("runs a text as SQL".to_string());
+            }
         }
         if runs && let Some(call) = body.called().find(|name| self.is_denied_built_in(name)) {
             return Some(format!("calls {call}()"));
@@ -208,7 +229,11 @@ impl Access {
                 None => self.converted(&name, reached),
             };
             if let Some(why) = why {
-                return Some(format!("uses the type {name}, which {why}"));
+                // Its name may be that of a hidden table.
+                return Some(match self.rows_within(&name) {
+                    Restriction::Hidden => READS_RESTRICTED.to_string(),
+                    _ => format!("uses the type {name}, which {why}"),
+                });
             }
         }
         None
@@ -220,8 +245,8 @@ impl Access {
         self.odd_functions.get_or_init(odd)
     }
 
-    /// Whether a text names a relation that is hidden, or one that has hidden or masked columns; `but` is the one that is just being
-    /// looked at.
+    /// Whether a text names a relation that is hidden, or one that has hidden or masked columns; `but` is
+    /// the one that is just being looked at.
     pub(crate) fn speaks_of_restricted(&self, body: &Words, but: Option<&RelationName>) -> bool {
         let named = self.catalog.relations().map(|relation| &relation.name);
         let mut named = named.filter(|name| but != Some(*name) && body.mention(&name.name));
@@ -233,7 +258,8 @@ impl Access {
 
     /// Whether a text runs another text as SQL, which may be put together.
     pub(crate) fn runs_text(&self, text: &Words) -> bool {
-        text.called().any(functions::runs_text)
+        let reaches_far = |name: &str| self.catalog.functions(name).iter().any(functions::reaches_far);
+        text.called().any(|name| functions::runs_text(name) || reaches_far(name))
     }
 
     /// Whether a text calls a built-in that no statement may call.

@@ -37,11 +37,6 @@ impl Access {
         verdict
     }
 
-    /// Whether a function of a view shows what the caller may not see, whoever runs it.
-    pub(crate) fn function_shows_restricted(&self, function: &Function, view: &RelationName) -> bool {
-        self.reached(function, Road::Called, &mut Reached::new(Question::Shows, Some(view))).is_some()
-    }
-
     /// Why an operator of the database's own may not run, if it may not.
     pub(crate) fn operator_denied(&self, operator: &Operator) -> Option<String> {
         operator.functions.iter().find_map(|function| match function {

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::reach::{Question, Reached};
 use super::{Access, lock};
-use crate::catalog::{self, Function, Relation, RelationName, View};
+use crate::catalog::{self, FunctionRef, Relation, RelationName, TypeName, View};
 use crate::columns::{Column, Columns, Restriction};
 use crate::functions;
 use crate::statement::definition;
@@ -41,6 +42,41 @@ impl Sight {
         }
     }
 }
+
+impl Seen {
+    /// Whether statements may do the same with it.
+    fn is_same(&self, other: &Self) -> bool {
+        self.columns.is_same(&other.columns) && self.to_views.is_same(&other.to_views)
+    }
+
+    /// The same with every column masked.
+    fn masked(self) -> Option<Self> {
+        let masked = |columns: &Columns| {
+            let mut columns = columns.known().to_vec();
+            mask(&mut columns, None);
+            Columns::all(columns).ok()
+        };
+        Some(Self { columns: masked(&self.columns)?, to_views: masked(&self.to_views)?, ..self })
+    }
+}
+
+/// The words of what a column is generated from. A partition may compute a column of its own otherwise, and its rows are its parents'
+/// too.
+fn words_of<'c>(column: &'c catalog::Column, kin: &[&'c Relation]) -> impl Iterator<Item = &'c Words> {
+    let of_kin = kin.iter().flat_map(|kin| &kin.columns).filter(|other| other.name == column.name);
+    of_kin.chain([column]).filter_map(|column| column.generated_from.as_deref())
+}
+
+/// Masks the columns in whose places `like` has masked ones; all of them where nothing is known of that.
+fn mask(columns: &mut [Column], like: Option<&Columns>) {
+    let like = like.filter(|like| like.known().len() == columns.len());
+    for (at, column) in columns.iter_mut().enumerate() {
+        if like.is_none_or(|like| like.known()[at].restriction >= Restriction::Masked) {
+            column.restriction = column.restriction.max(Restriction::Masked);
+        }
+    }
+}
+
 impl Access {
     /// What policy makes of a relation, whether or not the role may read it; nothing where there is none.
     pub(crate) fn look_at(&self, name: &RelationName) -> Option<Sight> {
@@ -50,17 +86,22 @@ impl Access {
         let relation = self.catalog.relation(&name.schema, &name.name)?;
         // What leads back to itself is hidden on the way, until the rules have been looked at.
         lock(&self.sights).insert(name.clone(), Sight::Hidden);
-        let by_rules = self.look(relation);
+        let kin = self.all_kin(relation);
+        let by_rules = self.look(relation, &kin);
         let begun = lock(&self.looked).len();
-        let sight = by_rules.and_then(|seen| {
+        let with_code = by_rules.as_ref().and_then(|seen| {
             // Code may speak of what it stands behind, by a word in a comment: that says nothing against it.
             lock(&self.sights).insert(name.clone(), Sight::Seen(Arc::new(seen.clone())));
-            self.look_at_code(relation, seen)
+            self.look_at_code(relation, &kin, seen.clone())
         });
-        let sight = sight.map_or(Sight::Hidden, |seen| Sight::Seen(Arc::new(seen)));
+        let is_as_before = match (&by_rules, &with_code) {
+            (Some(before), Some(after)) => before.is_same(after),
+            (before, _) => before.is_none(),
+        };
+        let sight = with_code.map_or(Sight::Hidden, |seen| Sight::Seen(Arc::new(seen)));
         let (mut sights, mut looked) = (lock(&self.sights), lock(&self.looked));
-        if matches!(sight, Sight::Hidden) {
-            // What was found out meanwhile took it for visible.
+        if !is_as_before {
+            // What was found out meanwhile took it for what the rules alone make of it.
             for other in looked.drain(begun..) {
                 sights.remove(&other);
             }
@@ -71,39 +112,36 @@ impl Access {
     }
 
     /// What the rules make of a relation; nothing where they hide it.
-    fn look(&self, relation: &Relation) -> Option<Seen> {
-        let ancestors = self.kin(relation, |relation| &relation.parents);
-        let descendants = self.kin(relation, |relation| &relation.children);
-        // A table's rows are its parents' rows too, so a rule about either holds for both.
-        let mut family = ancestors.iter().chain(&descendants).map(|kin| &kin.name);
+    fn look(&self, relation: &Relation, kin: &[&Relation]) -> Option<Seen> {
         if !self.policy.allows_table(&relation.name)
             || self.policy.denies_table(&relation.name)
-            || family.any(|name| self.policy.denies_table(name))
+            || kin.iter().any(|kin| self.policy.denies_table(&kin.name))
         {
             return None;
         }
-        // Of several parents of a child, each one's rows are the others' too.
-        let others = descendants.iter().flat_map(|kin| self.kin(kin, |relation| &relation.parents));
-        let mut kin: Vec<&Relation> = ancestors.into_iter().chain(others).chain(descendants.iter().copied()).collect();
-        kin.retain(|kin| kin.name != relation.name);
         let mut runs_code = relation.runs_code || kin.iter().any(|relation| relation.runs_code);
-        let mut columns = self.own_columns(relation, &kin);
+        let mut columns = self.own_columns(relation, kin);
         // Code of the user's may run even where a value is only put out, or sorted.
         runs_code |= relation.columns.iter().any(|column| self.type_leaves_traces(&column.type_name));
         if let Some(view) = &relation.view {
-            let functions: Vec<&Function> = view.functions.iter().filter_map(|id| self.catalog.function(*id)).collect();
-            let words = Words::of(&view.definition);
-            runs_code |= functions.len() < view.functions.len();
-            runs_code |= functions.iter().any(|function| function.leaves_traces());
-            runs_code |= self.calls_denied(&words);
+            runs_code |= view.functions.iter().any(|function| self.leaves_traces(function));
+            runs_code |= view.types.iter().any(|name| self.type_leaves_traces(name));
+            runs_code |= self.calls_denied(&Words::of(&view.definition));
             let read: Vec<Sight> = view.reads.iter().filter_map(|name| self.look_through_view(name)).collect();
             for seen in read.iter().filter_map(Sight::seen) {
                 runs_code |= seen.runs_code;
             }
-            // The policy that names the view lets it show what is hidden; what is masked stays so.
-            match self.policy.names_table(&relation.name) {
-                true => self.inherit_masks(&mut columns, view, &read),
-                false => self.inherit(&mut columns, view, &read)?,
+            if self.is_of_masks {
+                self.inherit_masks(&mut columns, view, &read);
+            } else if self.policy.names_table(&relation.name) {
+                // The policy that names the view lets it show what is hidden; what is masked stays so, also in tables that are
+                // hidden.
+                let alone = self.masks().look_at(&relation.name);
+                let alone = alone.as_ref().and_then(Sight::seen);
+                mask(&mut columns, alone.map(|seen| &seen.to_views));
+                runs_code |= alone.is_none_or(|seen| seen.runs_code);
+            } else {
+                self.inherit(&mut columns, view, &read)?;
             }
         }
         let to_views = Columns::all(columns.iter().cloned()).ok()?;
@@ -117,48 +155,72 @@ impl Access {
     }
 
     /// What the code behind a relation makes of it besides: nothing where it shows what the caller may not see.
-    fn look_at_code(&self, relation: &Relation, seen: Seen) -> Option<Seen> {
+    fn look_at_code(&self, relation: &Relation, kin: &[&Relation], mut seen: Seen) -> Option<Seen> {
         if let Some(view) = &relation.view
             && !self.policy.names_table(&relation.name)
             && self.code_shows_restricted(relation, view)
         {
-            return None;
+            if !self.is_of_masks {
+                return None;
+            }
+            seen = seen.masked()?;
         }
-        let is_denied = |of: &catalog::Column| self.column_type_denied(&of.type_name, &relation.name).is_some();
-        let is_fixed: Vec<bool> = relation.columns.iter().map(is_denied).collect();
-        let fix = |columns: &Columns| {
-            let fixed = columns.known().iter().zip(&is_fixed).map(|(column, is_fixed)| Column {
-                restriction: if *is_fixed { column.restriction.max(Restriction::Fixed) } else { column.restriction },
-                ..column.clone()
-            });
-            Columns::all(fixed).ok()
+        let least = |of: &catalog::Column| {
+            if words_of(of, kin).any(|words| self.computes_from_restricted(words, relation)) {
+                if self.is_of_masks { Restriction::Masked } else { Restriction::Hidden }
+            } else if self.column_type_denied(&of.type_name, &relation.name).is_some() {
+                Restriction::Fixed
+            } else {
+                Restriction::Free
+            }
         };
-        match is_fixed.contains(&true) {
-            true => Some(Seen { columns: fix(&seen.columns)?, to_views: fix(&seen.to_views)?, ..seen }),
+        let least: Vec<Restriction> = relation.columns.iter().map(least).collect();
+        let raise = |columns: &Columns| {
+            let raised = columns.known().iter().zip(&least);
+            let raised =
+                raised.map(|(column, least)| Column { restriction: column.restriction.max(*least), ..column.clone() });
+            Columns::all(raised).ok()
+        };
+        match least.iter().any(|least| *least > Restriction::Free) {
+            true => Some(Seen { columns: raise(&seen.columns)?, to_views: raise(&seen.to_views)?, ..seen }),
             false => Some(seen),
         }
     }
 
+    /// Whether what a column is generated from leads to what the caller may not see.
+    fn computes_from_restricted(&self, words: &Words, of: &Relation) -> bool {
+        let mut reached = Reached::new(Question::Shows, Some(&of.name));
+        self.body_denied(words, &of.name.schema, &mut reached).is_some()
+    }
+
     /// Whether what a view reads of the system or calls shows what the caller may not see.
     fn code_shows_restricted(&self, relation: &Relation, view: &View) -> bool {
-        let functions: Vec<&Function> = view.functions.iter().filter_map(|id| self.catalog.function(*id)).collect();
         let words = Words::of(&view.definition);
-        let reaches_far = |function: &&Function| {
-            let extension = function.extension.as_deref();
-            extension.and_then(|extension| functions::of_extension(extension, &function.name)) == Some(false)
-        };
-        let reaches_far = functions.iter().any(reaches_far);
         let of_system =
             |name: &RelationName| is_system_schema(&name.schema) && !HARMLESS_VIEWS.contains(&name.name.as_str());
-        let has_rules = self.policy.has_rules();
+        let has_rules = self.has_rules();
+        let mut reached = Reached::new(Question::Shows, Some(&relation.name));
+        // What runs a text may find it in the view, or put it together there.
+        reached.may_tell = has_rules || self.speaks_of_restricted(&words, Some(&relation.name));
+        // Of a row type it is asked by the definition whether it may be read.
+        let is_row = |name: &TypeName| {
+            self.catalog.user_type(&name.schema, &name.name).is_some_and(|known| known.row_of.is_some())
+        };
         // An extension's own view of what others do is no decision of the database's owner.
-        relation.is_extensions && reaches_far
+        relation.is_extensions && view.functions.iter().any(|function| self.reaches_far(function))
             // Statistics hold values, and catalogs hold names.
             || view.reads.iter().any(|name| of_system(name) && (has_rules || name.name.contains("stat")))
-            || functions.iter().any(|function| self.function_shows_restricted(function, &relation.name))
-            // What runs a text may find it in the view, or put it together there.
-            || (reaches_far || self.runs_text(&words))
-                && (has_rules || self.speaks_of_restricted(&words, Some(&relation.name)))
+            || reached.may_tell && self.runs_text(&words)
+            || view.functions.iter().any(|function| self.reference_denied(function, &mut reached).is_some())
+            || view.types.iter().any(|name| !is_row(name) && self.converted(name, &mut reached).is_some())
+    }
+
+    /// Whether a function came with an extension and is known to do more than its arguments say.
+    fn reaches_far(&self, function: &FunctionRef) -> bool {
+        match function {
+            FunctionRef::BuiltIn(_) => false,
+            FunctionRef::User(id) => self.catalog.function(*id).is_some_and(functions::reaches_far),
+        }
     }
 
     /// A relation's columns under the rules about columns: its own, and those of its kin.
@@ -179,17 +241,19 @@ impl Access {
                 Restriction::Free
             }
         };
-        let columns = relation.columns.iter();
-        let mut own: Vec<Column> = columns
-            .map(|column| Column { name: Some(Arc::clone(&column.name)), restriction: restriction(column) })
-            .collect();
-        // What is computed from restricted columns is as restricted.
+        let ruled = |column: &catalog::Column| Column {
+            name: Some(Arc::clone(&column.name)),
+            restriction: restriction(column),
+        };
+        let mut own: Vec<Column> = relation.columns.iter().map(ruled).collect();
+        // What is computed from restricted columns is as restricted. A child may compute it from a column that it alone has.
+        let mut met: HashSet<_> = relation.columns.iter().map(|column| (&column.name, &column.type_name)).collect();
+        let of_kin = kin.iter().flat_map(|kin| &kin.columns);
+        let of_kin = of_kin.filter(|column| met.insert((&column.name, &column.type_name))).map(ruled);
         let restricted: Vec<Column> =
-            own.iter().filter(|column| column.restriction >= Restriction::Masked).cloned().collect();
+            of_kin.chain(own.iter().cloned()).filter(|column| column.restriction >= Restriction::Masked).collect();
         for (column, of) in own.iter_mut().zip(&relation.columns) {
-            // A partition may compute a column of its own otherwise, and its rows are its parents' too.
-            let of_kin = kin.iter().flat_map(|kin| &kin.columns).filter(|other| other.name == of.name);
-            let words: Vec<&Words> = of_kin.chain([of]).filter_map(|column| column.generated_from.as_deref()).collect();
+            let words: Vec<&Words> = words_of(of, kin).collect();
             let mentioned = |name: &str| words.iter().any(|words| words.mention(name));
             let from = restricted.iter().filter(|other| other.name.as_deref().is_some_and(mentioned));
             column.restriction = from.map(|other| other.restriction).max().unwrap_or_default().max(column.restriction);
@@ -207,16 +271,9 @@ impl Access {
 
     /// Masks the columns of a view that show masked ones; all of them where it can't be told which do.
     fn inherit_masks(&self, columns: &mut [Column], view: &View, read: &[Sight]) {
-        let is_masked = |column: &Column| column.restriction == Restriction::Masked;
-        if !read.iter().filter_map(Sight::seen).any(|seen| seen.to_views.known().iter().any(is_masked)) {
-            return;
-        }
-        let outputs = definition::outputs(&view.definition, self)
-            .filter(|outputs| !outputs.is_open() && outputs.known().len() == columns.len());
-        for (at, column) in columns.iter_mut().enumerate() {
-            if outputs.as_ref().is_none_or(|outputs| is_masked(&outputs.known()[at])) {
-                column.restriction = column.restriction.max(Restriction::Masked);
-            }
+        if read.iter().any(|sight| sight.seen().is_none_or(|seen| seen.to_views.worst() >= Restriction::Masked)) {
+            let outputs = definition::outputs(&view.definition, self);
+            mask(columns, outputs.as_ref().filter(|outputs| !outputs.is_open()));
         }
     }
 
@@ -240,6 +297,17 @@ impl Access {
             column.restriction = column.restriction.max(output.restriction);
         }
         Some(())
+    }
+
+    /// The relations with which it shares rows, or rules about them: its parents and children at any depth. Of several parents of a
+    /// child, each one's rows are the others' too.
+    fn all_kin<'c>(&'c self, relation: &'c Relation) -> Vec<&'c Relation> {
+        let ancestors = self.kin(relation, |relation| &relation.parents);
+        let descendants = self.kin(relation, |relation| &relation.children);
+        let others = descendants.iter().flat_map(|kin| self.kin(kin, |relation| &relation.parents));
+        let mut kin: Vec<&Relation> = ancestors.into_iter().chain(others).chain(descendants.iter().copied()).collect();
+        kin.retain(|kin| kin.name != relation.name);
+        kin
     }
 
     /// All relations that are reached by `step` again and again.

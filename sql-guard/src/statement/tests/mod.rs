@@ -48,7 +48,7 @@ fn table(schema: &str, name: &str, columns: &str) -> Relation {
 
 fn view(name: &str, columns: &str, reads: &str, definition: &str) -> Relation {
     let reads = reads.split(' ').map(|name| RelationName { schema: "public".into(), name: name.into() });
-    let view = View { definition: definition.into(), reads: reads.collect(), functions: Vec::new() };
+    let view = View { definition: definition.into(), reads: reads.collect(), ..View::default() };
     Relation { view: Some(view), ..table("public", name, columns) }
 }
 
@@ -83,8 +83,8 @@ impl Shop {
             table("public", "secrets", "id owner ssn pin"),
             table("public", "accounts", "id name password locked"),
             table("public", "odd", "id kind checked state"),
-            table("public", "events", "id what who"),
-            table("public", "events_2024", "id what who"),
+            table("public", "events", "id what who how"),
+            table("public", "events_2024", "id what who how note"),
             table("audit", "log", "id entry"),
             table("audit", "secrets", "id ssn"),
             table("public", "pg_notes", "id note"),
@@ -93,13 +93,25 @@ impl Shop {
             view("cooked_secrets", "id length", "secrets", "SELECT id, length(ssn) FROM public.secrets;"),
             view("over_secrets", "ssn id", "shown_secrets", "SELECT ssn, id FROM public.shown_secrets;"),
             view("rows_of_secrets", "s", "secrets", "SELECT s.*::secrets AS s FROM public.secrets s;"),
-            Relation { view: Some(View { functions: vec![22], ..View::default() }), ..table("public", "listen", "x") },
+            Relation {
+                view: Some(View { functions: vec![FunctionRef::User(22)], ..View::default() }),
+                ..table("public", "listen", "x")
+            },
             view("sleeper", "x", "users", "SELECT pg_sleep((1)::double precision) AS x FROM public.users;"),
         ];
         let (events, part) = (tables[6].name.clone(), tables[7].name.clone());
         tables[6].children.push(part);
         tables[7].parents.push(events);
         tables[7].columns[2].generated_from = Some(Arc::new(Words::of("upper(what)")));
+        tables[7].columns[3].generated_from = Some(Arc::new(Words::of("note")));
+        let mut of_both = table("public", "of_both", "id");
+        for name in ["first_parent", "second_parent"] {
+            let mut parent = table("public", name, "id");
+            parent.children.push(of_both.name.clone());
+            of_both.parents.push(parent.name.clone());
+            tables.push(parent);
+        }
+        tables.push(of_both);
         let functions = [
             function(1, "leak", 0, Volatile, ""),
             function(2, "leak", 1, Volatile, ""),

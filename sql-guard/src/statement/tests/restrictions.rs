@@ -267,9 +267,14 @@ fn rules_hold_for_a_table_and_its_partitions_alike() {
     assert_eq!(masked(mask("public.events_2024.who"), "SELECT * FROM events"), [3]);
     // The partition computes who from what.
     assert_eq!(masked(mask("public.events.what"), "SELECT * FROM events"), [2, 3]);
+    // And it computes how from a column that it alone has.
+    assert_eq!(masked(mask("public.events_2024.note"), "SELECT * FROM events"), [4]);
     let deny = |pattern: &str| Policy { deny_tables: patterns(&[pattern]), ..Policy::default() };
     refused_as(deny("public.events"), "SELECT * FROM events_2024", TableNotFound, "events_2024");
     refused_as(deny("public.events_2024"), "SELECT * FROM events", TableNotFound, "events");
+    // Both have the rows of their child.
+    refused_as(deny("public.second_parent"), "SELECT * FROM first_parent", TableNotFound, "first_parent");
+    judge_as(deny("public.first_parent"), "SELECT * FROM users").unwrap();
     let only = Policy { allow_tables: vec![patterns(&["public.events"])], ..Policy::default() };
     judge_as(only, "SELECT * FROM events").unwrap();
 }
