@@ -54,6 +54,11 @@ pub struct Relation {
     pub is_extensions: bool,
     /// Whether reading it may run code of the database's own that no statement shows, as row-level security does.
     pub runs_code: bool,
+    /// Functions that PostgreSQL may run where a statement that reads it is planned: those in its indexes, statistics and CHECKs, and
+    /// those that compare the bounds of its partitions.
+    pub code: Vec<FunctionRef>,
+    /// The types of the columns by which it is partitioned: the bounds are compared whoever reads it.
+    pub key_types: Vec<TypeName>,
 }
 
 impl Relation {
@@ -68,6 +73,8 @@ impl Relation {
             is_readable: true,
             is_extensions: false,
             runs_code: false,
+            code: Vec::new(),
+            key_types: Vec::new(),
         }
     }
 }
@@ -263,6 +270,11 @@ pub trait Catalog: Send + Sync {
     /// What casts of the database's own to a type of PostgreSQL's run.
     fn casts_to(&self, built_in: &str) -> &[FunctionRef] {
         let _ = built_in;
+        &[]
+    }
+
+    /// The casts of the database's own between types of PostgreSQL's: to which type, and what runs.
+    fn casts_of_built_ins(&self) -> &[(Arc<str>, FunctionRef)] {
         &[]
     }
 

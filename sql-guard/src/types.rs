@@ -1,5 +1,7 @@
 //! PostgreSQL's own types: which of them a statement may convert to.
 
+use std::borrow::Cow;
+
 use crate::catalog::TypeName;
 use crate::system::PG_CATALOG;
 
@@ -132,6 +134,28 @@ pub(crate) fn refusal(name: &str) -> Option<&'static str> {
         false if element.starts_with("pg_") => "is a system catalog's row type",
         false => "is not one of PostgreSQL's that are known to be harmless",
     })
+}
+
+/// Other words by which PostgreSQL's types go in SQL.
+const SPELLINGS: &[(&str, &[&str])] = &[
+    ("bool", &["boolean"]),
+    ("bpchar", &["character", "char", "nchar"]),
+    ("float4", &["real", "float"]),
+    ("float8", &["double", "float"]),
+    ("int2", &["smallint"]),
+    ("int4", &["int", "integer"]),
+    ("int8", &["bigint"]),
+    ("numeric", &["decimal", "dec"]),
+    ("timestamptz", &["timestamp"]),
+    ("timetz", &["time"]),
+    ("varbit", &["bit"]),
+    ("varchar", &["character", "char", "nchar"]),
+];
+
+/// The words by which a type of PostgreSQL's may be named: its name, that of its array type, and what SQL calls it.
+pub(crate) fn spellings(name: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let others = SPELLINGS.iter().filter(move |(of, _)| *of == name).flat_map(|(_, words)| *words);
+    [Cow::Borrowed(name), Cow::Owned(format!("_{name}"))].into_iter().chain(others.map(|word| Cow::Borrowed(*word)))
 }
 
 /// Whether a type of an argument stands for whatever is given.

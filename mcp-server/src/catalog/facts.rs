@@ -21,6 +21,7 @@ pub(super) struct Facts {
     pub(super) operators: HashMap<String, Vec<Operator>>,
     pub(super) types: HashMap<String, HashMap<String, UserType>>,
     pub(super) casts: HashMap<String, Vec<FunctionRef>>,
+    pub(super) casts_of_built_ins: Vec<(Arc<str>, FunctionRef)>,
     pub(super) hooks: Vec<Hook>,
     /// The relations by their numbers, and the numbers of their columns in order.
     pub(super) numbered: HashMap<u32, (RelationName, Vec<i16>)>,
@@ -33,6 +34,7 @@ struct Rows<'a> {
     relations: &'a [PgRow],
     columns: &'a [PgRow],
     views: Vec<PgRow>,
+    code: Vec<PgRow>,
     names: Vec<PgRow>,
     functions: Vec<PgRow>,
     operators: Vec<PgRow>,
@@ -61,7 +63,8 @@ pub(super) async fn read(
     let mut of =
         async |sql: &'static str, oids: Vec<Oid>| sqlx::query(sql).bind(oids).fetch_all(&mut *connection).await;
     let oids: Vec<Oid> = relations.iter().map(|row| row.get("oid")).collect();
-    let views = of(include_str!("sql/facts/views.sql"), oids).await?;
+    let views = of(include_str!("sql/facts/views.sql"), oids.clone()).await?;
+    let code = of(include_str!("sql/facts/code.sql"), oids).await?;
     let led_to = relations
         .iter()
         .flat_map(|row| row.get::<Vec<Oid>, _>("parents"))
@@ -75,9 +78,10 @@ pub(super) async fn read(
         .chain(operators.iter().flat_map(|row| row.get::<Vec<Oid>, _>("functions")))
         .chain(casts.iter().map(|row| row.get("function")))
         .chain(types.iter().flat_map(|row| row.get::<Vec<Oid>, _>("functions")))
-        .chain(views.iter().filter(|row| row.get::<&str, _>("kind") == "function").map(|row| row.get("object")));
+        .chain(views.iter().filter(|row| row.get::<&str, _>("kind") == "function").map(|row| row.get("object")))
+        .chain(code.iter().map(|row| row.get("function")));
     let built_ins = of(include_str!("sql/facts/built_ins.sql"), distinct(run)).await?;
-    let rows = Rows { relations, columns, views, names, functions, operators, types, casts, hooks, built_ins };
+    let rows = Rows { relations, columns, views, code, names, functions, operators, types, casts, hooks, built_ins };
     Ok(Facts::new(&rows))
 }
 
@@ -126,8 +130,11 @@ impl Facts {
             if let Some(known) = facts.types.get_mut(&*side.schema).and_then(|types| types.get_mut(&*side.name)) {
                 known.functions.push(function.clone());
             }
+            let is_anywhere = &*source.schema == PG_CATALOG && &*target.schema == PG_CATALOG;
+            if is_anywhere {
+                facts.casts_of_built_ins.push((Arc::clone(&target.name), function.clone()));
+            }
             if row.get("is_implicit") {
-                let is_anywhere = &*source.schema == PG_CATALOG && &*target.schema == PG_CATALOG;
                 let of = format!("the cast from {source} to {target}");
                 facts.hooks.push(Hook { of, function: function.clone(), is_anywhere });
             }
@@ -268,6 +275,10 @@ impl Names {
                 _ => view.functions.push(self.reference(object)),
             }
         }
+        let mut code: HashMap<Oid, Vec<FunctionRef>> = HashMap::new();
+        for row in &rows.code {
+            code.entry(row.get("relation")).or_default().push(self.reference(row.get("function")));
+        }
         let relation = |row: &PgRow| {
             let oid: Oid = row.get("oid");
             let parents = row.get::<Vec<Oid>, _>("parents");
@@ -282,6 +293,8 @@ impl Names {
                 is_readable: row.get("is_readable"),
                 is_extensions: row.get("is_extensions"),
                 runs_code: row.get("has_row_security"),
+                code: code.remove(&oid).unwrap_or_default(),
+                key_types: row.get::<Vec<Oid>, _>("key_types").into_iter().map(|oid| self.type_of(oid)).collect(),
             }
         };
         rows.relations.iter().map(relation).collect()

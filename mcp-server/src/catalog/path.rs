@@ -48,6 +48,10 @@ impl Catalog for OnPath {
         self.snapshot.casts_to(built_in)
     }
 
+    fn casts_of_built_ins(&self) -> &[(Arc<str>, FunctionRef)] {
+        self.snapshot.casts_of_built_ins()
+    }
+
     fn hooks(&self) -> &[Hook] {
         self.snapshot.hooks()
     }

@@ -153,6 +153,10 @@ impl sql_guard::Catalog for Snapshot {
         self.facts.casts.get(built_in).map_or(&[], Vec::as_slice)
     }
 
+    fn casts_of_built_ins(&self) -> &[(Arc<str>, FunctionRef)] {
+        &self.facts.casts_of_built_ins
+    }
+
     fn hooks(&self) -> &[Hook] {
         &self.facts.hooks
     }

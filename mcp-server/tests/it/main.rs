@@ -25,6 +25,7 @@ mod messages;
 mod pages;
 mod parity;
 mod plans;
+mod planned_code;
 mod policy;
 mod pooler;
 mod port_tls;

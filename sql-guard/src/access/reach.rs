@@ -26,6 +26,8 @@ const MAX_DEPTH: usize = 32;
 pub(crate) enum Question {
     /// Whether it may run.
     Runs,
+    /// Whether it may run where nobody is shown what it reads and finds out: whether it changes anything.
+    Acts,
     /// Whether it shows what the caller may not see; whether it may run is another's to answer for.
     Shows,
 }
@@ -94,17 +96,20 @@ impl Access {
     }
 
     fn judge(&self, function: &Function, road: Road, reached: &mut Reached<'_>) -> Option<String> {
-        let runs = reached.question == Question::Runs;
+        let (runs, is_seen) = (reached.question != Question::Shows, reached.question != Question::Acts);
         if runs && function.is_procedure {
             return Some("is a procedure".to_string());
         }
-        if runs && let Some(why) = self.signature_denied(function, road, reached) {
+        if runs
+            && is_seen
+            && let Some(why) = self.signature_denied(function, road, reached)
+        {
             return Some(why);
         }
         if self.policy.allows_function(function) {
             return None;
         }
-        if function.returns.iter().any(|name| self.rows_within(name) >= Restriction::Masked) {
+        if is_seen && function.returns.iter().any(|name| self.rows_within(name) >= Restriction::Masked) {
             return Some("returns rows of a table that you may not read whole".to_string());
         }
         match function.extension.as_deref().and_then(|extension| functions::of_extension(extension, &function.name)) {
@@ -125,7 +130,8 @@ impl Access {
             return Some(why);
         }
         let body = function.body.as_deref()?;
-        self.body_denied(body, &function.schema, reached).or_else(|| self.reading_denied(function, body, reached))
+        let why = self.body_denied(body, &function.schema, reached);
+        why.or_else(|| self.reading_denied(function, body, reached).filter(|_| is_seen))
     }
 
     /// Why a function may not read what its body names, if it may not. A body that is SQL is looked at as a view's definition is;
@@ -168,7 +174,7 @@ impl Access {
         match function {
             FunctionRef::BuiltIn(name) => {
                 let denied = match reached.question {
-                    Question::Runs => functions::standing(name) != Standing::Allowed,
+                    Question::Runs | Question::Acts => functions::standing(name) != Standing::Allowed,
                     Question::Shows => reached.may_tell && functions::runs_text(name),
                 };
                 denied.then(|| format!("runs {name}()"))
@@ -185,7 +191,7 @@ impl Access {
 
     /// Why a body in a schema may not run, as far as its words show.
     pub(super) fn body_denied(&self, body: &Words, home: &str, reached: &mut Reached<'_>) -> Option<String> {
-        let runs = reached.question == Question::Runs;
+        let runs = reached.question != Question::Shows;
         if body.has_escapes() {
             return Some("spells names with escapes (U&)".to_string());
         }
@@ -212,6 +218,13 @@ impl Access {
         for function in called.filter(|function| is_meant(&function.schema)) {
             if let Some(why) = self.reached(function, Road::Called, reached) {
                 return Some(format!("calls {}(), which {why}", function.name));
+            }
+        }
+        for (target, function) in self.catalog.casts_of_built_ins() {
+            if types::spellings(target).any(|name| body.mention(&name))
+                && let Some(why) = self.reference_denied(function, reached)
+            {
+                return Some(format!("may cast to {target}, which {why}"));
             }
         }
         let operators = self.catalog.all_operators();
@@ -245,13 +258,13 @@ impl Access {
         self.odd_functions.get_or_init(odd)
     }
 
-    /// Whether a text names a relation that is hidden, or one that has hidden or masked columns; `but` is
+    /// Whether a text names a relation that is hidden, one that may not be read, or one that has hidden or masked columns; `but` is
     /// the one that is just being looked at.
     pub(crate) fn speaks_of_restricted(&self, body: &Words, but: Option<&RelationName>) -> bool {
         let named = self.catalog.relations().map(|relation| &relation.name);
         let mut named = named.filter(|name| but != Some(*name) && body.mention(&name.name));
         named.any(|name| match self.look_at(name) {
-            Some(Sight::Seen(seen)) => seen.to_views.worst() >= Restriction::Masked,
+            Some(Sight::Seen(seen)) => seen.denied.is_some() || seen.to_views.worst() >= Restriction::Masked,
             _ => true,
         })
     }
@@ -291,7 +304,7 @@ impl Access {
     }
 
     fn user_type_denied(&self, known: &UserType, name: &TypeName, reached: &mut Reached<'_>) -> Option<String> {
-        if self.rows_within(name) >= Restriction::Masked {
+        if reached.question != Question::Acts && self.rows_within(name) >= Restriction::Masked {
             return Some("holds rows of a table with columns that you may not read".to_string());
         }
         known

@@ -1,8 +1,8 @@
 //! The verdicts on the database's own functions, operators, types and hooks, each found out once for a caller.
 
 use super::reach::{Question, Reached, Road};
-use super::{Access, lock};
-use crate::catalog::{Function, FunctionRef, Hook, Operator, RelationName, TypeName};
+use super::{Access, Sight, lock};
+use crate::catalog::{Function, FunctionRef, Hook, Operator, Relation, RelationName, TypeName};
 use crate::system::PG_CATALOG;
 use crate::types::ALLOWED;
 
@@ -77,7 +77,14 @@ impl Access {
     /// The code of the database's own that PostgreSQL may run where no statement names it, and that the caller may not call: what
     /// each belongs to and why.
     pub fn denied_hooks(&self) -> Vec<String> {
-        self.hooks_denied(|_| true)
+        let of_relation = |relation: &Relation| match self.look_at(&relation.name) {
+            Some(Sight::Seen(seen)) if relation.view.is_none() => {
+                let RelationName { schema, name } = &relation.name;
+                seen.denied.as_ref().map(|why| format!("reading {schema}.{name} {why}"))
+            }
+            _ => None,
+        };
+        self.hooks_denied(|_| true).into_iter().chain(self.catalog.relations().filter_map(of_relation)).collect()
     }
 
     fn hooks_denied(&self, which: impl Fn(&Hook) -> bool) -> Vec<String> {

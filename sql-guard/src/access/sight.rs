@@ -9,7 +9,7 @@ use crate::catalog::{self, FunctionRef, Relation, RelationName, TypeName, View};
 use crate::columns::{Column, Columns, Restriction};
 use crate::functions;
 use crate::statement::definition;
-use crate::system::{HARMLESS_VIEWS, is_system_schema};
+use crate::system::{HARMLESS_VIEWS, PG_CATALOG, is_system_schema};
 use crate::words::Words;
 
 /// What a relation is to the caller.
@@ -32,6 +32,8 @@ pub(crate) struct Seen {
     pub(crate) is_readable: bool,
     /// Whether reading it may run code of the database's own.
     pub(crate) runs_code: bool,
+    /// What reading it would run that may not run, if it would.
+    pub(crate) denied: Option<Arc<str>>,
 }
 
 impl Sight {
@@ -46,7 +48,7 @@ impl Sight {
 impl Seen {
     /// Whether statements may do the same with it.
     fn is_same(&self, other: &Self) -> bool {
-        self.columns.is_same(&other.columns) && self.to_views.is_same(&other.to_views)
+        self.columns.is_same(&other.columns) && self.to_views.is_same(&other.to_views) && self.denied == other.denied
     }
 
     /// The same with every column masked.
@@ -119,7 +121,10 @@ impl Access {
         {
             return None;
         }
-        let mut runs_code = relation.runs_code || kin.iter().any(|relation| relation.runs_code);
+        let mut family = kin.iter().copied().chain([relation]);
+        let mut runs_code =
+            family.any(|of| of.runs_code || of.code.iter().any(|function| self.leaves_traces(function)));
+        let mut denied = None;
         let mut columns = self.own_columns(relation, kin);
         // Code of the user's may run even where a value is only put out, or sorted.
         runs_code |= relation.columns.iter().any(|column| self.type_leaves_traces(&column.type_name));
@@ -130,6 +135,7 @@ impl Access {
             let read: Vec<Sight> = view.reads.iter().filter_map(|name| self.look_through_view(name)).collect();
             for seen in read.iter().filter_map(Sight::seen) {
                 runs_code |= seen.runs_code;
+                denied = denied.or_else(|| seen.denied.clone());
             }
             if self.is_of_masks {
                 self.inherit_masks(&mut columns, view, &read);
@@ -140,6 +146,7 @@ impl Access {
                 let alone = alone.as_ref().and_then(Sight::seen);
                 mask(&mut columns, alone.map(|seen| &seen.to_views));
                 runs_code |= alone.is_none_or(|seen| seen.runs_code);
+                denied = denied.or_else(|| alone.and_then(|seen| seen.denied.clone()));
             } else {
                 self.inherit(&mut columns, view, &read)?;
             }
@@ -151,7 +158,7 @@ impl Access {
             }
         }
         let is_readable = relation.is_readable;
-        Some(Seen { columns: Columns::all(columns).ok()?, to_views, is_readable, runs_code })
+        Some(Seen { columns: Columns::all(columns).ok()?, to_views, is_readable, runs_code, denied })
     }
 
     /// What the code behind a relation makes of it besides: nothing where it shows what the caller may not see.
@@ -165,6 +172,7 @@ impl Access {
             }
             seen = seen.masked()?;
         }
+        seen.denied = seen.denied.or_else(|| self.planned_code_denied(relation, kin).map(Arc::from));
         let least = |of: &catalog::Column| {
             if words_of(of, kin).any(|words| self.computes_from_restricted(words, relation)) {
                 if self.is_of_masks { Restriction::Masked } else { Restriction::Hidden }
@@ -185,6 +193,17 @@ impl Access {
             true => Some(Seen { columns: raise(&seen.columns)?, to_views: raise(&seen.to_views)?, ..seen }),
             false => Some(seen),
         }
+    }
+
+    /// What PostgreSQL may run where a statement that reads a relation is planned, though it may not, if there is anything.
+    fn planned_code_denied(&self, relation: &Relation, kin: &[&Relation]) -> Option<String> {
+        let mut reached = Reached::new(Question::Acts, Some(&relation.name));
+        let mut family = kin.iter().copied().chain([relation]);
+        family.find_map(|of| {
+            let why = of.code.iter().find_map(|function| self.reference_denied(function, &mut reached));
+            let mut users_own = of.key_types.iter().filter(|name| &*name.schema != PG_CATALOG);
+            why.or_else(|| users_own.find_map(|name| self.converted(name, &mut reached)))
+        })
     }
 
     /// Whether what a column is generated from leads to what the caller may not see.

@@ -94,7 +94,7 @@ impl<'a> Walk<'a> {
         }
         match self.access {
             None => Ok(self.read_unchecked(schema, name)),
-            Some(access) => match self.read(access, schema, name) {
+            Some(access) => match self.read(access, schema, name, location)? {
                 Some(Some(columns)) => Ok(columns),
                 None if self.mode == Mode::Definition => Ok(Columns::unknown()),
                 _ => Err(self.table_not_found(access, &format!("{schema}.{name}"), name, location)),
@@ -120,7 +120,7 @@ impl<'a> Walk<'a> {
                 if is_system || schema != PG_CATALOG {
                     return self.system_relation(schema, name, location);
                 }
-            } else if let Some(found) = self.read(access, schema, name) {
+            } else if let Some(found) = self.read(access, schema, name, location)? {
                 // A hidden relation is the one that PostgreSQL would read, whatever comes later on the path.
                 return found.ok_or_else(|| self.table_not_found(access, name, name, location));
             }
@@ -132,22 +132,39 @@ impl<'a> Walk<'a> {
     }
 
     /// Notes a relation of the catalog as read: nothing where there is none, and no columns where it is hidden.
-    fn read(&mut self, access: &Access, schema: &str, name: &str) -> Option<Option<Columns>> {
+    fn read(
+        &mut self,
+        access: &Access,
+        schema: &str,
+        name: &str,
+        location: i32,
+    ) -> Result<Option<Option<Columns>>, Rejection> {
         let relation = RelationName { schema: schema.to_string(), name: name.to_string() };
         let sight = match self.mode {
             // Its owner's rights count, not the role's.
-            Mode::Definition => access.look_at(&relation)?,
-            _ => access.sight(schema, name)?,
+            Mode::Definition => access.look_at(&relation),
+            _ => access.sight(schema, name),
         };
-        let Sight::Seen(seen) = sight else { return Some(None) };
+        let seen = match sight {
+            None => return Ok(None),
+            Some(Sight::Hidden) => return Ok(Some(None)),
+            Some(Sight::Seen(seen)) => seen,
+        };
+        if let Some(why) = seen.denied.as_deref().filter(|_| self.mode != Mode::Advisory) {
+            let message = format!("reading {schema}.{name} {why}, though no statement names it");
+            return Err(Rejection::new(ErrorCode::FunctionDenied, message)
+                .refused(name)
+                .suggest("Read other tables. An administrator may allow the function by name in the policy file.")
+                .at(self.text, location));
+        }
         self.relations.insert(relation);
         if seen.runs_code {
             self.runs_code.set(true);
         }
-        Some(Some(match self.mode {
+        Ok(Some(Some(match self.mode {
             Mode::Definition => seen.to_views.clone(),
             _ => seen.columns.clone(),
-        }))
+        })))
     }
 
     /// Notes a relation as read where there is no catalog to ask.

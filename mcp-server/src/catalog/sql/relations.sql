@@ -12,6 +12,14 @@ SELECT c.oid, n.nspname AS schema_name, c.relname AS table_name, c.relkind::text
        ) AS is_extensions,
        c.relrowsecurity AS has_row_security,
        ARRAY(SELECT i.inhparent FROM pg_catalog.pg_inherits AS i WHERE i.inhrelid = c.oid ORDER BY i.inhseqno) AS parents,
+       -- Bounds are of the type below a domain.
+       ARRAY(
+           SELECT COALESCE(NULLIF(t.typbasetype, 0), t.oid)
+           FROM pg_catalog.pg_partitioned_table AS p
+           JOIN pg_catalog.pg_attribute AS a ON a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs::int2[])
+           JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+           WHERE p.partrelid = c.oid
+       )::oid[] AS key_types,
        CASE WHEN c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END AS definition
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace

@@ -1,0 +1,136 @@
+//! Code of the database's own that no statement names: what PostgreSQL runs when it only plans to read a table, and what the bodies of
+//! functions run without a name of it.
+
+use harness::{McpServer, ServerOptions, shared_postgres};
+use serde_json::json;
+
+use crate::client::Client;
+use crate::database_of;
+
+/// Whatever should not run takes a lock, which its session would keep.
+const TRAPS: &str = "
+    CREATE FUNCTION trap(i int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS
+        $$BEGIN PERFORM pg_advisory_lock(i); RETURN true; END$$;
+    CREATE FUNCTION fine(i int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT i > 0';
+    CREATE FUNCTION loud(i int) RETURNS bool LANGUAGE plpgsql VOLATILE AS $$BEGIN PERFORM trap(i); RETURN true; END$$;
+    CREATE TABLE harmless (id int CHECK (fine(id)));
+    CREATE INDEX ON harmless (fine(id)) WHERE fine(1);
+    -- What is VOLATILE is not computed beforehand.
+    CREATE TABLE harmless_child (CHECK (loud(id))) INHERITS (harmless);
+    INSERT INTO harmless VALUES (1);";
+
+const PLANNED: &str = "
+    CREATE TABLE by_predicate (id int);
+    CREATE INDEX ON by_predicate (id) WHERE trap(1);
+    CREATE TABLE by_expression (id int);
+    CREATE INDEX ON by_expression ((id::text || trap(2)::text));
+    CREATE TABLE by_statistics (id int, word text);
+    CREATE STATISTICS known ON (id + trap(3)::int), word FROM by_statistics;
+    CREATE TABLE by_check (id int);
+    CREATE TABLE by_check_child (CHECK (trap(4) AND id > 0)) INHERITS (by_check);
+    CREATE TABLE by_key (id int) PARTITION BY LIST ((id + trap(5)::int));
+    CREATE TABLE by_key_2 PARTITION OF by_key FOR VALUES IN (2);
+    CREATE VIEW over_index AS SELECT id FROM by_predicate;
+    CREATE FUNCTION reads_index() RETURNS int LANGUAGE sql STABLE AS 'SELECT id FROM by_predicate';
+
+    CREATE SCHEMA side;
+    CREATE FUNCTION side.compares(a int, b int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+        $$BEGIN PERFORM pg_advisory_lock(6); RETURN btint4cmp(a, b); END$$;
+    CREATE OPERATOR side.< (LEFTARG = int, RIGHTARG = int, FUNCTION = int4lt);
+    CREATE OPERATOR side.<= (LEFTARG = int, RIGHTARG = int, FUNCTION = int4le);
+    CREATE OPERATOR side.= (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq);
+    CREATE OPERATOR side.>= (LEFTARG = int, RIGHTARG = int, FUNCTION = int4ge);
+    CREATE OPERATOR side.> (LEFTARG = int, RIGHTARG = int, FUNCTION = int4gt);
+    CREATE OPERATOR CLASS side.numbers FOR TYPE int USING btree AS
+        OPERATOR 1 side.<, OPERATOR 2 side.<=, OPERATOR 3 side.=, OPERATOR 4 side.>=, OPERATOR 5 side.>,
+        FUNCTION 1 side.compares(int, int);
+    CREATE TABLE by_class (id int, word text) PARTITION BY RANGE (id side.numbers);
+    CREATE TABLE by_class_1 PARTITION OF by_class FOR VALUES FROM (1) TO (5);
+    CREATE TABLE by_class_2 PARTITION OF by_class FOR VALUES FROM (5) TO (9);
+    CREATE TYPE pair AS (a int, b int);
+    CREATE TYPE odd_span AS RANGE (SUBTYPE = int, SUBTYPE_OPCLASS = side.numbers);
+    CREATE TABLE by_type (id int, span odd_span) PARTITION BY RANGE (span);
+    CREATE TABLE by_type_1 PARTITION OF by_type FOR VALUES FROM (MINVALUE) TO ('[1,2]');
+    CREATE TABLE by_type_2 PARTITION OF by_type FOR VALUES FROM ('[1,2]') TO (MAXVALUE);";
+
+const UNSPELLED: &str = "
+    CREATE FUNCTION compares(a bool, b int) RETURNS bool LANGUAGE plpgsql VOLATILE AS $$BEGIN RETURN trap(b); END$$;
+    CREATE OPERATOR = (LEFTARG = bool, RIGHTARG = int, FUNCTION = compares);
+    CREATE OPERATOR <= (LEFTARG = bool, RIGHTARG = int, FUNCTION = compares);
+    CREATE OPERATOR >= (LEFTARG = bool, RIGHTARG = int, FUNCTION = compares);
+    CREATE OPERATOR ~~ (LEFTARG = bool, RIGHTARG = int, FUNCTION = compares);
+    CREATE FUNCTION by_between(a bool) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT a BETWEEN 1 AND 2';
+    CREATE FUNCTION by_in(a bool) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS $$BEGIN RETURN a IN (1); END$$;
+    CREATE FUNCTION by_case(a bool) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$BEGIN RETURN CASE a WHEN 1 THEN 2 END; END$$;
+    CREATE FUNCTION by_distinct(a bool) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT a IS DISTINCT FROM 1';
+    CREATE FUNCTION by_nullif(a bool) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT NULLIF(a, 1)';
+    CREATE FUNCTION by_like(a bool) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT a LIKE 1';
+    CREATE TYPE level AS ENUM ('low', 'high');
+    CREATE FUNCTION is_level(a level, b level) RETURNS bool LANGUAGE plpgsql VOLATILE AS $$BEGIN RETURN trap(9); END$$;
+    CREATE OPERATOR = (LEFTARG = level, RIGHTARG = level, FUNCTION = is_level);
+    CREATE TABLE levels (a level);
+    CREATE FUNCTION by_using() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM levels AS x JOIN levels AS y USING (a)';
+    CREATE FUNCTION by_natural() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM levels AS x NATURAL JOIN levels AS y';
+
+    CREATE FUNCTION place_of(t text) RETURNS point LANGUAGE plpgsql VOLATILE AS $$BEGIN PERFORM trap(7); RETURN '(1,2)'; END$$;
+    CREATE CAST (text AS point) WITH FUNCTION place_of(text);
+    CREATE FUNCTION number_of(p point) RETURNS int LANGUAGE plpgsql VOLATILE AS $$BEGIN PERFORM trap(8); RETURN 1; END$$;
+    CREATE CAST (point AS int) WITH FUNCTION number_of(point);
+    CREATE FUNCTION by_cast(t text) RETURNS text LANGUAGE sql STABLE AS 'SELECT ($1::point)::text';
+    CREATE FUNCTION by_cast_at_once(t text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$BEGIN RETURN (t::point)::text; END$$;
+    CREATE FUNCTION by_other_name(f float8) RETURNS text LANGUAGE sql STABLE AS 'SELECT (pg_catalog.point(f, f)::integer)::text';
+    CREATE FUNCTION harmless_text(f float8) RETURNS text LANGUAGE sql STABLE AS 'SELECT round(f)::text';";
+
+#[tokio::test]
+async fn what_no_statement_and_no_body_spells_does_not_run() {
+    let postgres = shared_postgres().await;
+    let reading = "by_predicate by_expression by_statistics by_check by_key by_class by_type over_index";
+    let reading: Vec<String> = reading.split(' ').map(|table| format!("SELECT id FROM {table}")).collect();
+    let calling = ["reads_index()"].map(|call| format!("SELECT {call}"));
+    let calls = "by_between(true) by_in(true) by_case(true) by_distinct(true) by_nullif(true) by_like(true) by_using() by_natural() by_cast('x') \
+                 by_cast_at_once('x') by_other_name(1)";
+    let calls: Vec<String> = calls.split(' ').map(|call| format!("SELECT {call}")).collect();
+    for (objects, statements, passes, told) in [
+        (PLANNED, [&reading[..], &calling].concat(), "SELECT fine(id) FROM harmless", "reading public.by_class"),
+        (UNSPELLED, calls, "SELECT harmless_text(1.4)", ""),
+    ] {
+        let database = database_of(postgres, &format!("{TRAPS}{objects}")).await;
+        let options = ServerOptions::new(postgres.superuser_url(&database)).with_env("ALLOW_PRIVILEGED_ROLE", "true");
+        let server = McpServer::start(options).await.unwrap();
+        let mut client = Client::open(&server).await;
+        for statement in &statements {
+            let error = client.error(json!({ "query": statement })).await;
+            assert_eq!(error["code"], "FUNCTION_DENIED", "{statement}: {error}");
+        }
+        client.rows(passes, json!([])).await;
+        assert!(server.logs().contains(told), "{}", server.logs());
+        assert_eq!(locks(&database).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn what_a_views_conversion_locks_is_given_back() {
+    let postgres = shared_postgres().await;
+    let database = database_of(
+        postgres,
+        "CREATE FUNCTION locks(t text) RETURNS bool LANGUAGE plpgsql STABLE AS
+             $$BEGIN PERFORM pg_advisory_lock(9); RETURN true; END$$;
+         CREATE DOMAIN locked AS text CHECK (locks(VALUE));
+         CREATE TABLE plain (word text);
+         INSERT INTO plain VALUES ('a');
+         CREATE VIEW converted AS SELECT (word::locked)::text AS word FROM plain;",
+    )
+    .await;
+    let server = McpServer::start(ServerOptions::new(postgres.reader_url(&database))).await.unwrap();
+    let rows = Client::open(&server).await.rows("SELECT word FROM converted", json!([])).await;
+    assert_eq!(rows.rows.get(), r#"[{"word":"a"}]"#);
+    assert_eq!(locks(&database).await, 0);
+}
+
+/// How many advisory locks are held in a database.
+async fn locks(database: &str) -> i64 {
+    let mut superuser = shared_postgres().await.superuser(database).await.unwrap();
+    let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    sqlx::query_scalar(held).fetch_one(&mut superuser).await.unwrap()
+}
