@@ -21,6 +21,7 @@ fn a_call_of_run_sql() {
         database: Some("shop".to_owned()),
         max_rows: 100,
         timeout_ms: Some(5000),
+        cursor: None,
     };
     let meta = Map::from_iter([(meta::STRUCTURED_ONLY.to_owned(), json!(true))]);
     insta::assert_json_snapshot!(ToolCall { name: "run_sql".to_owned(), arguments, meta });

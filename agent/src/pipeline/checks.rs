@@ -151,6 +151,7 @@ mod tests {
     #[test]
     fn each_check_finds_its_fault() {
         let rows = |text: &str, row_count: u64, truncated: bool| Rows {
+            next_cursor: None,
             rows: RawValue::from_string(text.to_owned()).unwrap(),
             row_count,
             execution_time_ms: 0.1,

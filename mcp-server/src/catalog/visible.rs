@@ -219,7 +219,7 @@ fn shows_definition(table: &Table, definition: &str, snapshot: &Snapshot, access
     };
     view.reads.iter().all(|read| is_open(&read.schema, &read.name))
         && is_open(&table.schema_name, &table.table_name)
-        && !access.names_hidden(definition)
+        && !access.names_hidden(definition, |word| table.columns.iter().any(|column| column.name == word))
 }
 
 /// Whether SQL has a name in it, in quotes or without.
@@ -250,9 +250,6 @@ fn visible_table(table: &Table, snapshot: &Snapshot, access: &Access) -> Option<
         default_value: column
             .default_value
             .clone()
-            .filter(|default| restriction(&column.name) < Restriction::Masked && !tells(default))
-            .filter(|default| !access.names_hidden(default)),
-        type_definition: column.type_definition.clone().filter(|definition| !access.names_hidden(definition)),
             .filter(|default| restriction(&column.name) < Restriction::Masked && !tells(default)),
         // A domain's CHECK may list the values that there are.
         type_definition: column
@@ -290,7 +287,7 @@ fn visible_table(table: &Table, snapshot: &Snapshot, access: &Access) -> Option<
             .view_definition
             .clone()
             .filter(|definition| shows_definition(table, definition, snapshot, access)),
-        partition_key: table.partition_key.clone().filter(|key| !tells(key) && !access.names_hidden(key)),
+        partition_key: table.partition_key.clone().filter(|key| !tells(key)),
         ..table.clone()
     })
 }

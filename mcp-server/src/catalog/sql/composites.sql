@@ -1,4 +1,3 @@
--- Extra: the fields of the composite types $1. A table's row type goes without: its table tells them, to those who may see it.
 -- Extra: the fields of the composite types $1. Those of a table's rows are the table's own business.
 SELECT t.oid AS type,
        '(' || pg_catalog.string_agg(a.attname || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod), ', ' ORDER BY a.attnum) || ')' AS fields
