@@ -192,29 +192,30 @@ fn index(row: &PgRow, names: &Names, extras: &Extras) -> Option<Index> {
     let (relation, name): (Oid, String) = (row.get("relation"), row.get("name"));
     let (keys, collations) = (row.get::<Vec<i16>, _>("keys"), row.get::<Vec<Oid>, _>("collations"));
     let (is_unique, index_type): (bool, String) = (row.get("is_unique"), row.get("index_type"));
-    let columns = match row.get::<Option<Vec<String>>, _>("expressions") {
-        Some(columns) => columns,
-        None => {
-            let count = usize::try_from(row.get::<i32, _>("key_count")).unwrap_or_default();
-            let column = |number: &i16| names.columns.get(&(relation, *number)).map(|column| column.name.clone());
-            keys.iter().take(count).map(column).collect::<Option<Vec<String>>>()?
+    let count = usize::try_from(row.get::<i32, _>("key_count")).unwrap_or_default();
+    let mut expressions = row.get::<Option<Vec<String>>, _>("expressions").unwrap_or_default().into_iter();
+    let (mut columns, mut written) = (Vec::new(), Vec::new());
+    for (number, collation) in keys.into_iter().zip(collations).take(count) {
+        if number == 0 {
+            let expression = expressions.next()?;
+            written.push(expression.clone());
+            columns.push(expression);
+            continue;
         }
-    };
+        let column = names.columns.get(&(relation, number))?;
+        // Of another collation than the database's own PostgreSQL tells itself.
+        let collation = if column.collation == collation { "" } else { " COLLATE \"default\"" };
+        written.push(format!("{}{collation}", quoted(&column.name)));
+        columns.push(column.name.clone());
+    }
+    let predicate: Option<String> = row.get("predicate");
     let definition = row.get::<Option<String>, _>("definition").or_else(|| {
         let (schema, table) = names.relations.get(&relation)?;
-        // Of another collation than the database's own PostgreSQL tells itself.
-        let is_default = |(number, collation)| {
-            names.columns.get(&(relation, number)).is_some_and(|column| column.collation != collation)
-        };
-        let keys = columns.iter().zip(keys.iter().copied().zip(collations));
-        let keys: Vec<String> = keys
-            .map(|(column, key)| {
-                format!("{}{}", quoted(column), if is_default(key) { " COLLATE \"default\"" } else { "" })
-            })
-            .collect();
         let unique = if is_unique { "UNIQUE " } else { "" };
         let (name, schema, table) = (quoted(&name), quoted(schema), quoted(table));
-        Some(format!("CREATE {unique}INDEX {name} ON {schema}.{table} USING {index_type} ({})", keys.join(", ")))
+        let condition = predicate.as_ref().map(|predicate| format!(" WHERE {predicate}")).unwrap_or_default();
+        let columns = written.join(", ");
+        Some(format!("CREATE {unique}INDEX {name} ON {schema}.{table} USING {index_type} ({columns}){condition}"))
     });
     Some(Index {
         description: extras.descriptions.get(&(row.get("oid"), 0)).cloned(),
@@ -223,7 +224,7 @@ fn index(row: &PgRow, names: &Names, extras: &Extras) -> Option<Index> {
         is_unique,
         is_primary: row.get("is_primary"),
         index_type,
-        predicate: row.get("predicate"),
+        predicate,
         definition: definition?,
     })
 }

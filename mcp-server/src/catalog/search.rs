@@ -18,12 +18,18 @@ const WHOLE: f64 = 1.0;
 const BEGINNING: f64 = 0.9;
 /// A word of a name.
 const WORD: f64 = 0.8;
+/// The same in the plural, or one of which it is the plural.
+const PLURAL: f64 = 0.78;
 /// The beginning of a word of a name.
 const WORD_BEGINNING: f64 = 0.7;
 /// A word that is misspelt, where it is all but right.
 const MISSPELT: f64 = 0.6;
 /// Of what its own name comes to, a column gets as much for its table's.
 const OF_TABLE: f64 = 0.5;
+/// Of what a word comes to, in a name of many words.
+const OF_LONG: f64 = 0.9;
+/// The same in the name of a column's table.
+const OF_LONG_TABLE: f64 = 0.5;
 /// Of what a name comes to, a column of a table.
 const OF_COLUMN: f64 = 0.97;
 /// Of the same in a label.
@@ -96,6 +102,14 @@ impl Name {
     }
 }
 
+impl Name {
+    /// What a word comes to in the name; as much as `of_long` of it where the name says many things besides.
+    fn score(&self, word: &str, of_long: f64) -> f64 {
+        let best = self.words.iter().map(|known| word_score(word, known)).fold(0.0, f64::max);
+        best * (of_long + (1.0 - of_long) / self.words.len().max(1) as f64)
+    }
+}
+
 /// Where words are looked for.
 struct Field {
     kind: MatchKind,
@@ -138,11 +152,10 @@ impl Wanted {
         let (mut sum, mut of_words) = (0.0, (MatchKind::Table, 0.0));
         for word in &self.words {
             let scores = fields.iter().flat_map(|field| {
-                let words = field.names.iter().flat_map(|name| &name.words);
-                words.map(|known| (field.kind, field.weight * word_score(word, known)))
+                field.names.iter().map(|name| (field.kind, field.weight * name.score(word, OF_LONG)))
             });
             let own = scores.fold((MatchKind::Table, 0.0), better);
-            let others = beside.words.iter().map(|known| OF_TABLE * word_score(word, known)).fold(0.0, f64::max);
+            let others = OF_TABLE * beside.score(word, OF_LONG_TABLE);
             sum += own.1.max(others);
             of_words = better(of_words, own);
         }
@@ -170,6 +183,9 @@ fn word_score(wanted: &str, known: &str) -> f64 {
     if wanted == known {
         return WORD;
     }
+    if singular(wanted) == singular(known) {
+        return PLURAL;
+    }
     let is_long = |word: &str| word.chars().nth(2).is_some();
     if is_long(wanted) && (known.starts_with(wanted) || is_long(known) && wanted.starts_with(known)) {
         return WORD_BEGINNING;
@@ -183,6 +199,14 @@ fn word_score(wanted: &str, known: &str) -> f64 {
         near if near >= NEAR => MISSPELT * near,
         _ => 0.0,
     }
+}
+
+/// A word without its s, as far as one can tell.
+fn singular(word: &str) -> &str {
+    let stem =
+        word.strip_suffix("es").filter(|stem| stem.ends_with('x') || stem.ends_with("ss") || stem.ends_with("ch"));
+    stem.or_else(|| word.strip_suffix('s').filter(|stem| !stem.ends_with('s') && stem.chars().nth(2).is_some()))
+        .unwrap_or(word)
 }
 
 #[cfg(test)]
@@ -225,6 +249,17 @@ mod tests {
     }
 
     #[test]
+    fn a_plural_is_as_good_as_its_singular() {
+        let check = |one: &str, many: &str| assert_eq!(singular(many), singular(one), "{many}");
+        check("order", "orders");
+        check("box", "boxes");
+        check("address", "addresses");
+        check("status", "status");
+        check("house", "houses");
+        assert_ne!(singular("gas"), "ga");
+    }
+
+    #[test]
     fn the_whole_comes_before_its_beginning_a_word_and_a_mistake() {
         assert_eq!(found("orders")[0], "orders");
         assert_eq!(found("order items")[0], "order_items");
@@ -247,6 +282,7 @@ mod tests {
         assert_eq!(found("on hold"), ["orders.status"]);
         assert_eq!(search(&shop(), "on hold")[0].kind, MatchKind::EnumValue);
         assert_eq!(found("shipped"), ["orders.shippedAt"]);
+        assert_eq!(found("order status")[0], "orders.status");
     }
 
     #[test]
