@@ -14,7 +14,7 @@ use tracing::error;
 use crate::catalog::LoadError;
 use crate::databases::{AcquireError, ConnectError};
 use crate::executor::{Copies, DatabaseFault, ExecuteError, MemoryFull};
-use crate::tools::{Failed, Stopped, ToolError};
+use crate::tools::{Failed, NotFound, Stopped, ToolError};
 
 /// JSON-RPC code for a server that can't take a request now (the range -32000 to -32099 is the server's own).
 const UNAVAILABLE: i32 = -32000;
@@ -54,6 +54,10 @@ pub fn detail(error: &ToolError) -> ErrorDetail {
             ErrorDetail { code: ErrorCode::RateLimited, ..detail }
         }
         ToolError::UnknownDatabase { wanted, known } => unknown_database(wanted, known),
+        ToolError::NotFound(missing) => not_found(missing),
+        ToolError::TooLarge { .. } => {
+            say(ErrorCode::ResultTooLarge, error).suggest("Ask for less: leave out indexes and constraints.").0
+        }
         ToolError::SubjectRefused { .. } => {
             say(ErrorCode::AccessDenied, error)
                 .suggest(
@@ -130,6 +134,15 @@ fn unknown_database(wanted: &str, known: &[String]) -> ErrorDetail {
     let list = format!("The databases are: {}.", known.join(", "));
     let suggestion = did_you_mean(&near).map_or(list.clone(), |question| format!("{question} {list}"));
     say(ErrorCode::DatabaseNotFound, format!("there is no database {:?}", shortened(wanted))).suggest(suggestion).0
+}
+
+fn not_found(missing: &NotFound) -> ErrorDetail {
+    let similar = missing.similar.clone();
+    let context = match missing.code {
+        ErrorCode::SchemaNotFound => ErrorContext { similar_schemas: similar, ..ErrorContext::default() },
+        _ => ErrorContext { similar_tables: similar, nearest_depth: missing.nearest_depth, ..ErrorContext::default() },
+    };
+    say(missing.code, missing).suggest(&*missing.suggestion).with(context)
 }
 
 fn rejected(rejection: &Rejection) -> ErrorDetail {

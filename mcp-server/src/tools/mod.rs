@@ -1,12 +1,23 @@
 //! What a tool is, what it is given, and how it fails. One file per tool; the registry is the list of them.
 
 mod arguments;
+mod databases;
 mod definition;
+mod describe_table;
 mod execute_query;
 mod explain_query;
+mod find_join_path;
+mod get_foreign_keys;
+mod list_databases;
+mod list_schemas;
+mod list_tables;
+mod listing;
+mod refresh_schema;
 mod registry;
 pub mod run_sql;
+mod search_schema;
 mod statement;
+mod view;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -19,14 +30,15 @@ use tokio_util::sync::CancellationToken;
 
 pub use definition::ToolDefinition;
 pub use registry::Registry;
+pub use view::{NotFound, View};
 
 use crate::audit::CannotAudit;
 use crate::caller::Caller;
-use crate::catalog::{CatalogCache, Catalogs, LoadError, Snapshot, Visible};
+use crate::catalog::{Catalogs, LoadError};
 use crate::config::LimitsConfig;
 use crate::databases::Databases;
 use crate::executor::{Copies, CursorError, Cursors, ExecuteError, Executor, MemoryFull, Reservation};
-use crate::policy::{Policies, Rules};
+use crate::policy::Policies;
 
 /// A tool: described once, called often.
 #[async_trait]
@@ -133,6 +145,17 @@ pub enum ToolError {
         /// What there is.
         known: Vec<String>,
     },
+    /// A schema, table or path that isn't there.
+    #[error(transparent)]
+    NotFound(#[from] NotFound),
+    /// The answer has no room in a message.
+    #[error("the answer takes {bytes} bytes, and a message has room for {most}")]
+    TooLarge {
+        /// What it takes.
+        bytes: usize,
+        /// What there is room for.
+        most: usize,
+    },
     /// The key may not act for others, and the call says that it does.
     #[error("the key {key} may not act for others")]
     SubjectRefused {
@@ -195,58 +218,5 @@ impl Call {
             () = self.cancel.cancelled() => Err(Stopped::Cancelled),
             () = tokio::time::sleep(limit) => Err(Stopped::TimedOut { limit }),
         }
-    }
-}
-
-/// One database as a caller sees it.
-#[derive(Debug, Clone)]
-pub struct View {
-    /// The rules for the caller.
-    pub rules: Arc<Rules>,
-    /// What of the catalog they leave.
-    pub visible: Arc<Visible>,
-}
-
-impl ToolContext {
-    /// The catalog of the database that a call means: the default one where it names none.
-    ///
-    /// # Errors
-    /// [`ToolError::UnknownDatabase`] where there is none of that name.
-    pub fn catalog(&self, wanted: Option<&str>) -> Result<CatalogCache, ToolError> {
-        let database = match wanted {
-            None => Some(Arc::clone(self.databases.default())),
-            Some(wanted) => self.databases.get(wanted),
-        };
-        database.map(|database| self.catalogs.of(&database)).ok_or_else(|| ToolError::UnknownDatabase {
-            wanted: wanted.unwrap_or_default().to_owned(),
-            known: self.databases.names(),
-        })
-    }
-
-    /// A database as a caller sees it.
-    ///
-    /// # Errors
-    /// [`ToolError::UnknownDatabase`] where there is none of that name; [`ToolError::Catalog`] where there is no catalog;
-    /// [`ToolError::Rejected`] where the guard is too busy to judge it.
-    pub async fn view(&self, database: Option<&str>, caller: &Caller) -> Result<View, ToolError> {
-        let catalog = self.catalog(database)?;
-        let snapshot = catalog.current().await?;
-        self.view_of(&catalog, &snapshot, caller).await
-    }
-
-    /// The same of a catalog that is at hand.
-    ///
-    /// # Errors
-    /// [`ToolError::Rejected`] where the guard is too busy to judge it.
-    pub async fn view_of(
-        &self,
-        catalog: &CatalogCache,
-        snapshot: &Arc<Snapshot>,
-        caller: &Caller,
-    ) -> Result<View, ToolError> {
-        let rules = self.policies.rules(catalog.database().name(), caller);
-        let visible = catalog.visible(snapshot, &rules).await;
-        let visible = visible.map_err(|rejection| ToolError::Rejected(Rejection::clone(&rejection)))?;
-        Ok(View { rules, visible })
     }
 }

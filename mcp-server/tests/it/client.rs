@@ -1,9 +1,11 @@
 //! A plain WebSocket client: shows every frame as it came, so that tests see digits and order.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use harness::{McpServer, PATIENCE};
+use jsonschema::Validator;
 use serde_json::{Value, json};
 use shared_protocol::tool::run_sql::RunSqlOutput;
 use tokio::net::TcpStream;
@@ -17,6 +19,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 pub(crate) struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     next_id: i64,
+    schemas: HashMap<String, Validator>,
 }
 
 /// The handshake with these headers.
@@ -52,13 +55,13 @@ impl Client {
     /// A connection with another key that the server knows, nothing received yet.
     pub(crate) async fn connect_with_key(server: &McpServer, key: &str) -> Self {
         let (socket, _) = handshake(&server.ws_url(), &[("x-api-key", key)]).await.unwrap();
-        Self { socket, next_id: 1 }
+        Self { socket, next_id: 1, schemas: HashMap::new() }
     }
 
     /// A connection with the server's key, nothing received yet.
     pub(crate) async fn connect(server: &McpServer) -> Self {
         let (socket, _) = handshake(&server.ws_url(), &[("x-api-key", server.api_key())]).await.unwrap();
-        Self { socket, next_id: 1 }
+        Self { socket, next_id: 1, schemas: HashMap::new() }
     }
 
     /// Opens the session at this revision; what the server answered.
@@ -138,6 +141,26 @@ impl Client {
     /// The same as a value, whichever it is.
     pub(crate) async fn answer(&mut self, arguments: Value) -> Value {
         serde_json::from_str(&self.run(arguments).await.0).unwrap()
+    }
+
+    /// What a tool answers, and whether that is an error; in either case as the tool's own output schema has it.
+    pub(crate) async fn try_call(&mut self, name: &str, arguments: Value) -> (Value, bool) {
+        if !self.schemas.contains_key(name) {
+            let schema = jsonschema::validator_for(&self.tool(name).await["outputSchema"]).unwrap();
+            self.schemas.insert(name.to_owned(), schema);
+        }
+        let answer = self.request("tools/call", json!({ "name": name, "arguments": arguments })).await;
+        let content = answer["result"]["structuredContent"].clone();
+        let wrong: Vec<String> = self.schemas[name].iter_errors(&content).map(|error| error.to_string()).collect();
+        assert!(wrong.is_empty(), "{name} {arguments}: {answer}: {wrong:?}");
+        (content, answer["result"]["isError"] == true)
+    }
+
+    /// What a tool answers that must succeed.
+    pub(crate) async fn call(&mut self, name: &str, arguments: Value) -> Value {
+        let (content, is_error) = self.try_call(name, arguments.clone()).await;
+        assert!(!is_error, "{name} {arguments}: {content}");
+        content
     }
 
     /// The rows of a statement that must succeed.

@@ -4,6 +4,7 @@
 mod audit;
 mod cancellation;
 mod catalog;
+mod catalog_tools;
 mod client;
 mod clients;
 mod command_line;

@@ -13,6 +13,9 @@ use serde_json::Value;
 pub struct Bounded<const LEAST: u32, const MOST: u32, const DEFAULT: u32>(u32);
 
 impl<const LEAST: u32, const MOST: u32, const DEFAULT: u32> Bounded<LEAST, MOST, DEFAULT> {
+    /// The greatest that there is.
+    pub const MOST: u32 = MOST;
+
     /// The number, where it is within the bounds.
     pub fn new(number: u32) -> Option<Self> {
         (LEAST..=MOST).contains(&number).then_some(Self(number))
