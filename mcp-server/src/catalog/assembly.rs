@@ -237,6 +237,9 @@ fn constraint(row: &PgRow, relation: Oid, names: &Names) -> Option<Constraint> {
         Oid(0) => None,
         oid => names.relations.get(&oid).map(|(schema, name)| Some(format!("{schema}.{name}")))?,
     };
+    if let Some(there) = row.get::<Option<Vec<i16>>, _>("referenced_columns") {
+        names.of(referenced, &there)?;
+    }
     let kind = match row.get("kind") {
         "p" => "PRIMARY KEY",
         "f" => "FOREIGN KEY",

@@ -270,12 +270,17 @@ fn visible_table(table: &Table, snapshot: &Snapshot, access: &Access) -> Option<
     });
     let foreign_keys: Vec<ForeignKey> =
         table.foreign_keys.iter().filter(|key| is_visible_key(key, access)).cloned().collect();
+    // A temporal key is none of the keys, so nothing tells what may be seen of its other end, but that nothing is restricted at all.
+    let is_temporal = |name: &str| !table.foreign_keys.iter().any(|key| key.constraint_name == name);
+    let is_shown_key = |name: &str| {
+        foreign_keys.iter().any(|key| key.constraint_name == name) || is_temporal(name) && !access.restricts()
+    };
     let constraints = table.constraints.iter().filter(|constraint| {
         let Constraint { name, r#type, columns, definition, referenced_table } = constraint;
         let has_values = matches!(r#type.as_str(), "CHECK" | "EXCLUDE");
         columns.iter().all(|column| is_visible(column))
             && !definition.as_deref().is_some_and(|text| if has_values { tells(text) } else { speaks(text) })
-            && (referenced_table.is_none() || foreign_keys.iter().any(|key| key.constraint_name == *name))
+            && (referenced_table.is_none() || is_shown_key(name))
     });
     Some(Table {
         description: table.description.clone().filter(is_harmless),

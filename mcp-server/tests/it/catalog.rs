@@ -86,6 +86,9 @@ async fn every_kind_of_object_is_described() {
     for changing in ["fingerprint", "database", "server_version"] {
         seen[changing] = Value::Null;
     }
+    // Versions of PostgreSQL print it each in its own way.
+    let sums = seen["tables"].as_array_mut().unwrap().iter_mut().find(|table| table["table_name"] == "sums").unwrap();
+    assert!(sums["view_definition"].take().as_str().unwrap().contains("GROUP BY"), "{sums}");
     insta::assert_json_snapshot!("catalog", seen);
     let partition = client.rows("SELECT n FROM events_2024", json!([])).await;
     assert_eq!(partition.row_count, 0, "a partition is not listed, but may be read");
@@ -128,14 +131,12 @@ async fn what_the_version_of_postgresql_has_besides_is_not_mistaken() {
     let kinds = |name: &str| table(&page, name).constraints.iter().map(|one| one.r#type.clone()).collect::<Vec<_>>();
     let keys: Vec<&[String]> = table(&page, "extras").foreign_keys.iter().map(|key| &key.from_columns[..]).collect();
     assert_eq!(keys, [["id"]], "rows of a temporal key are not joined by being equal");
-    match is_18 {
-        true => {
-            assert_eq!(kinds("stays"), ["UNIQUE", "PRIMARY KEY"]);
-            assert_eq!(kinds("extras"), ["FOREIGN KEY"; 2], "but it is a constraint");
-        }
-        false => {
-            assert_eq!((kinds("stays"), kinds("extras")), (vec!["UNIQUE".to_owned()], vec!["FOREIGN KEY".to_owned()]));
-        }
+    if is_18 {
+        assert_eq!(kinds("stays"), ["UNIQUE", "PRIMARY KEY"], "NOT NULL stands with the columns");
+        assert_eq!(kinds("extras"), ["FOREIGN KEY"; 2], "but it is a constraint");
+    } else {
+        assert_eq!(kinds("stays"), ["UNIQUE"]);
+        assert_eq!(kinds("extras"), ["FOREIGN KEY"]);
     }
 }
 
