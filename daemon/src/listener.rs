@@ -31,8 +31,8 @@ const HEADER_LIMIT: Duration = Duration::from_secs(15);
 /// Longest that a TLS handshake may take.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Longest that a client may take nothing of what is sent to it.
-const STALL_LIMIT: Duration = Duration::from_secs(5);
+/// Longest that a client may take nothing of what is sent to it. What it keeps in memory meanwhile is bounded elsewhere.
+const STALL_LIMIT: Duration = Duration::from_secs(15);
 
 /// Pause after a failed accept, which mostly means that there are no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
