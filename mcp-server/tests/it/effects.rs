@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness::{McpServer, ServerOptions, ThrowawayPostgres, random_secret, shared_postgres};
 use serde_json::{Value, json};
@@ -103,8 +103,9 @@ impl Policies {
 struct Scene {
     role: &'static str,
     server: McpServer,
-    clients: BTreeMap<String, Client>,
-    watcher: Client,
+    /// By their keys, and when each was last heard.
+    clients: BTreeMap<String, (Client, Instant)>,
+    watcher: String,
     settings: String,
     second: PgConnection,
     listener: PgListener,
@@ -141,8 +142,7 @@ impl Scene {
              AND relnamespace::regnamespace::text !~ '^(pg_|information_schema)'",
         );
         let tables = tables.fetch_one(&mut second).await.unwrap();
-        let mut watcher = Client::open_with_key(&server, &watcher).await;
-        let settings = settings(&mut watcher).await;
+        let settings = settings(&server, &watcher).await;
         let (clients, state) = (BTreeMap::new(), BTreeMap::new());
         let mut scene =
             Self { role, server, clients, watcher, settings, second, listener, tables, state, _policy: folder };
@@ -167,7 +167,7 @@ impl Scene {
             }
         }
         self.state = now;
-        let settings = settings(&mut self.watcher).await;
+        let settings = settings(&self.server, &self.watcher).await;
         if settings != self.settings {
             found.push(format!("{of} as {}: the session had {} and has {settings}", self.role, self.settings));
         }
@@ -179,18 +179,22 @@ impl Scene {
 
     /// The answer to a statement under the policy of that key: its content, and whether that is an error.
     async fn run(&mut self, key: &str, arguments: Value) -> (Value, bool) {
+        // A client that says nothing for a minute is let go, and where the machine is slow the next of a policy comes after that.
+        self.clients.retain(|_, (_, last)| last.elapsed() < Duration::from_secs(20));
         if !self.clients.contains_key(key) {
             let client = Client::open_with_key(&self.server, key).await;
-            self.clients.insert(key.to_owned(), client);
+            self.clients.insert(key.to_owned(), (client, Instant::now()));
         }
-        let (content, is_error) = self.clients.get_mut(key).unwrap().run(arguments).await;
+        let (client, last) = self.clients.get_mut(key).unwrap();
+        let (content, is_error) = client.run(arguments).await;
+        *last = Instant::now();
         (serde_json::from_str(&content).unwrap(), is_error)
     }
 }
 
 /// What the session of the next statement looks like; an error says so, where the server serves no such session.
-async fn settings(watcher: &mut Client) -> String {
-    let (content, _) = watcher.run(json!({ "query": SETTINGS })).await;
+async fn settings(server: &McpServer, watcher: &str) -> String {
+    let (content, _) = Client::open_with_key(server, watcher).await.run(json!({ "query": SETTINGS })).await;
     let answer: Value = serde_json::from_str(&content).unwrap();
     format!("{}{}", answer["rows"], answer["error"])
 }
