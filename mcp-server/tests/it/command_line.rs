@@ -112,7 +112,7 @@ async fn a_policy_says_what_each_key_sees() {
     assert_eq!(said.out, expected);
     std::fs::write(&file, "[keys.wbe]\n").unwrap();
     let bad = run(Some(&url), &["policy", "check", file.to_str().unwrap()], &keys, "");
-    assert!(bad.code == Some(2) && bad.err.contains("there is no key wbe; there is ops, web"), "{}", bad.err);
+    assert!(bad.code == Some(2) && bad.err.contains("there is no key wbe; there is ops, stdio, web"), "{}", bad.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]
