@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use daemon::log::Chain;
 use futures_util::{StreamExt, stream};
 use tokio::sync::Notify;
@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 
 use crate::caller::Caller;
 use crate::catalog::{CatalogCache, LoadError, Snapshot};
-use crate::databases::{AcquireError, ConnectError, DiscoverError, Grade, RoleReport};
+use crate::databases::{AcquireError, ConnectError, Database, DiscoverError, Grade, RoleReport};
 use crate::tools::ToolContext;
 
 /// Catalogs that are read at once.
@@ -26,7 +26,7 @@ impl ToolContext {
     ///
     /// # Errors
     /// Where the role is refused in all of them, or a name stands for two.
-    pub(crate) async fn first_look(&self) -> anyhow::Result<()> {
+    pub(crate) async fn first_look(self: &Arc<Self>) -> anyhow::Result<()> {
         match self.databases.discover().await {
             Ok(_) => self.must_be_served()?,
             Err(clash @ DiscoverError::Clash { .. }) => bail!("{clash}"),
@@ -36,17 +36,28 @@ impl ToolContext {
                 cause.way_out()
             ),
         }
-        let catalogs = self.databases.all().into_iter().map(|database| self.catalogs.of(&database));
-        let looks = stream::iter(catalogs).map(|catalog| self.look_at(catalog)).buffer_unordered(LOADS_AT_ONCE);
-        let refused: Vec<Option<String>> = looks.collect().await;
-        match refused.into_iter().collect::<Option<Vec<String>>>() {
-            Some(refused) if !refused.is_empty() => bail!("{}", refused.join("\n")),
-            _ => Ok(()),
+        let (default, others): (Vec<_>, Vec<_>) =
+            self.databases.all().into_iter().partition(|database| Arc::ptr_eq(database, self.databases.default()));
+        let looks = |databases: Vec<Arc<Database>>| {
+            let tools = Arc::clone(self);
+            let catalogs = databases.into_iter().map(move |database| tools.catalogs.of(&database));
+            let tools = Arc::clone(self);
+            let look = move |catalog| Arc::clone(&tools).look_at(catalog);
+            stream::iter(catalogs).map(look).buffer_unordered(LOADS_AT_ONCE).collect::<Vec<Option<String>>>()
+        };
+        let of_default = looks(default).await;
+        let rest = tokio::spawn(looks(others));
+        // One that is served is enough to begin with; the others don't hold it up.
+        let Some(Some(refused)) = of_default.into_iter().next() else { return Ok(()) };
+        let rest: Option<Vec<String>> = rest.await.context("look at the databases")?.into_iter().collect();
+        match rest {
+            Some(rest) => bail!("{}", [vec![refused], rest].concat().join("\n")),
+            None => Ok(()),
         }
     }
 
     /// Reads one catalog, and says how that went. Gives why the database is refused, where it is.
-    async fn look_at(&self, catalog: CatalogCache) -> Option<String> {
+    async fn look_at(self: Arc<Self>, catalog: CatalogCache) -> Option<String> {
         let name = catalog.database().name();
         match catalog.current().await {
             Ok(snapshot) => {

@@ -13,7 +13,7 @@ const LEAD: &str = "SELECT\n";
 
 /// That `text` is one expression by itself. To be called on a guard thread.
 pub(crate) fn expression(text: &str, limits: &Limits) -> Result<(), Rejection> {
-    let parsed = parse(&format!("{LEAD}{text}"), limits).map_err(in_the_text)?;
+    let parsed = parse(&format!("{LEAD}{text}"), limits).map_err(Rejection::below_the_first_line)?;
     let rest = &format!("{LEAD}{text}")[parsed.end..];
     let is_one = rest.is_empty() && is_expression(parsed.statement.node.as_ref());
     match is_one {
@@ -36,14 +36,6 @@ fn is_expression(statement: Option<&NodeEnum>) -> bool {
         Some(NodeEnum::ColumnRef(column)) if column.fields.iter().any(|field| matches!(field.node, Some(NodeEnum::AStar(_))))
     );
     name.is_empty() && indirection.is_empty() && !is_list && rest == plain
-}
-
-/// A refusal with its place counted in the text.
-fn in_the_text(mut rejection: Rejection) -> Rejection {
-    if let Some(position) = &mut rejection.position {
-        position.line = position.line.saturating_sub(1).max(1);
-    }
-    rejection
 }
 
 #[cfg(test)]

@@ -57,4 +57,16 @@ impl Rejection {
         }
         self
     }
+
+    /// The same with its place counted from the second line of the text on: what the caller wrote begins there.
+    #[must_use]
+    pub fn below_the_first_line(mut self) -> Self {
+        if let Some(position) = self.position {
+            let line = position.line.saturating_sub(1).max(1);
+            let moved = Position { line, ..position };
+            self.message = self.message.replace(&format!("({position})"), &format!("({moved})"));
+            self.position = Some(moved);
+        }
+        self
+    }
 }

@@ -49,7 +49,7 @@ impl ServerOptions {
     /// Name of the default database; empty where none is given.
     fn database(&self) -> String {
         let of_url = url::Url::parse(&self.database_url).ok().map(|url| url.path().trim_start_matches('/').to_owned());
-        let of_parts = || self.env.iter().find(|(name, _)| name == "POSTGRES_DB").map(|(_, name)| name.clone());
+        let of_parts = || self.env.iter().rfind(|(name, _)| name == "POSTGRES_DB").map(|(_, name)| name.clone());
         of_url.or_else(of_parts).unwrap_or_default()
     }
 

@@ -171,7 +171,7 @@ const KEYWORDS: &[&str] = &[
 ];
 
 /// A name for a statement: in quotes only where PostgreSQL would read it otherwise without them.
-pub(super) fn quoted(name: &str) -> Cow<'_, str> {
+pub fn quoted(name: &str) -> Cow<'_, str> {
     let begins = name.starts_with(|first: char| first.is_ascii_lowercase() || first == '_');
     let goes_on = |next: char| next.is_ascii_lowercase() || next.is_ascii_digit() || next == '_';
     if begins && name.chars().all(goes_on) && KEYWORDS.binary_search(&name).is_err() {

@@ -20,6 +20,7 @@ mod visible;
 
 pub use cache::{CatalogCache, LoadError, Status};
 pub use catalogs::Catalogs;
+pub use identifier::quoted;
 pub use page::{PageError, page};
 pub use path::OnPath;
 pub use search::search;

@@ -2,8 +2,8 @@
 
 use shared_protocol::tool::run_sql::ResultColumn;
 
-/// Bytes kept free in a page for everything that is neither row nor column: the envelope, counts, times.
-const ENVELOPE_BYTES: usize = 512;
+/// Bytes kept free in a page for everything that is neither row nor column: the envelope, counts, times, the next cursor, warnings.
+const ENVELOPE_BYTES: usize = 1200;
 
 /// How often a result's text stands in the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

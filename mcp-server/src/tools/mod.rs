@@ -8,6 +8,7 @@ mod execute_query;
 mod explain_query;
 mod find_join_path;
 mod get_foreign_keys;
+mod get_sample_rows;
 mod list_databases;
 mod list_schemas;
 mod list_tables;

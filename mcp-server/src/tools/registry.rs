@@ -9,6 +9,7 @@ use super::execute_query::ExecuteQuery;
 use super::explain_query::ExplainQuery;
 use super::find_join_path::FindJoinPath;
 use super::get_foreign_keys::GetForeignKeys;
+use super::get_sample_rows::GetSampleRows;
 use super::list_databases::ListDatabases;
 use super::list_schemas::ListSchemas;
 use super::list_tables::ListTables;
@@ -35,6 +36,7 @@ impl Default for Registry {
             Arc::new(ListTables),
             Arc::new(DescribeTable),
             Arc::new(GetForeignKeys),
+            Arc::new(GetSampleRows),
             Arc::new(FindJoinPath),
             Arc::new(SearchSchema),
             Arc::new(RefreshSchema),

@@ -26,6 +26,10 @@ async fn effect_of(variable: &str) {
     match variable {
         "DATABASE_URL" => a_url_names_the_database().await,
         "POSTGRES_DB" => the_name_of_the_database_counts().await,
+        "POSTGRES_DATABASES" => listed_databases_are_served().await,
+        "DATABASES_FILE" => databases_of_a_file_are_served().await,
+        "POSTGRES_DEFAULT_SCHEMA" => tools_mean_a_schema().await,
+        "MAX_SERVER_CONNECTIONS" => connections_of_a_host_are_counted().await,
         name @ "POSTGRES_HOST" => only_the_right_one_reaches_the_database(name, "127.0.0.2").await,
         name @ "POSTGRES_PORT" => only_the_right_one_reaches_the_database(name, "1").await,
         name @ "POSTGRES_USER" => only_the_right_one_reaches_the_database(name, "nobody").await,
@@ -133,6 +137,38 @@ async fn the_name_of_the_database_counts() {
     let other = database_of(shared_postgres().await, "CREATE TABLE t (id int);").await;
     let server = server_by_parts(&[("POSTGRES_DB", &other)]).await;
     assert_eq!(databases(&server).await, [format!("postgres://{other}/catalog")]);
+}
+
+async fn listed_databases_are_served() {
+    let postgres = shared_postgres().await;
+    let other = database_of(postgres, "CREATE TABLE t (id int);").await;
+    let server = shop_server_with(&[("POSTGRES_DATABASES", &format!("{SHOP},{other}"))]).await;
+    let served = [SHOP, &other].map(|name| format!("postgres://{name}/catalog"));
+    assert_eq!(databases(&server).await, served);
+}
+
+async fn databases_of_a_file_are_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("databases.toml");
+    std::fs::write(&file, format!("[databases.again]\ndatabase = \"{SHOP}\"\n")).unwrap();
+    let server = shop_server_with(&[("DATABASES_FILE", file.to_str().unwrap())]).await;
+    assert_eq!(databases(&server).await, ["again", SHOP].map(|name| format!("postgres://{name}/catalog")));
+}
+
+async fn tools_mean_a_schema() {
+    let postgres = shared_postgres().await;
+    let sql = "CREATE SCHEMA aside; CREATE TABLE aside.t (id int); GRANT USAGE ON SCHEMA aside TO PUBLIC; GRANT SELECT ON aside.t TO PUBLIC;";
+    let name = database_of(postgres, sql).await;
+    let options = ServerOptions::new(postgres.reader_url(&name)).with_env("POSTGRES_DEFAULT_SCHEMA", "aside");
+    let server = McpServer::start(options).await.unwrap();
+    assert_eq!(Client::open(&server).await.call("list_tables", json!({})).await["schema_name"], "aside");
+}
+
+async fn connections_of_a_host_are_counted() {
+    let env = [("MAX_SERVER_CONNECTIONS", "1"), ("POOL_TIMEOUT_MS", "300")];
+    let server = shop_server_with(&env).await;
+    let _busy = busy(&server).await;
+    assert_eq!(code_of(&server, json!({ "query": "SELECT 1 AS one" })).await, "SERVER_BUSY");
 }
 
 async fn only_the_right_one_reaches_the_database(name: &str, wrong: &str) {

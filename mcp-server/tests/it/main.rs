@@ -34,6 +34,7 @@ mod role;
 mod rows;
 mod run_sql;
 mod runner;
+mod samples;
 mod sessions;
 mod settings;
 mod shutdown;

@@ -28,7 +28,11 @@ impl Program {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(binary("mcp-server").unwrap());
         command.env_clear().current_dir(folder.path()).arg("stdio").envs(env.iter().copied());
-        command.env("DATABASE_URL", url).env("POSTGRES_SSLMODE", "disable").kill_on_drop(true);
+        command
+            .env("DATABASE_URL", url)
+            .env("POSTGRES_DATABASES", SHOP)
+            .env("POSTGRES_SSLMODE", "disable")
+            .kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (input, log) = (child.stdin.take().unwrap(), child.stderr.take().unwrap());
