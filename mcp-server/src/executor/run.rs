@@ -305,15 +305,17 @@ impl Job {
                     Ok(row) => row,
                     // The error that our own cancel gave, when the time was over.
                     Err(_) if page.row_count > 0 && matches!(stop.check(), Err(ExecuteError::TimedOut { .. })) => {
-                        break End::TimedOut;
+                        break End::TimedOut { has_ended: true };
                     }
                     Err(error) => return Err(error),
                 };
                 match page.take(&row) {
                     Ok(true) => {
                         let covered = self.memory.cover(&mut reservation, page.budget.used(), most);
-                        if let Err(error) = stop.unless(covered).await.and_then(|covered| covered.map_err(Into::into)) {
-                            break End::Failed(error);
+                        match stop.unless(covered).await.and_then(|covered| covered.map_err(Into::into)) {
+                            Ok(()) => {}
+                            Err(ExecuteError::TimedOut { .. }) => break End::TimedOut { has_ended: false },
+                            Err(error) => break End::Failed(error),
                         }
                     }
                     Ok(false) => break End::Cut,
@@ -321,7 +323,7 @@ impl Job {
                 }
             };
             let is_settled = match end {
-                End::Complete | End::TimedOut => true,
+                End::Complete | End::TimedOut { has_ended: true } => true,
                 // The end, or the error that the cancel gives: sqlx reads on to the end of the answer before the next use.
                 _ => {
                     let rest = async {
@@ -334,13 +336,15 @@ impl Job {
             };
             (end, is_settled)
         };
-        if !is_settled || (!matches!(end, End::Complete | End::TimedOut) && session.settle().await.is_err()) {
+        if !is_settled
+            || (!matches!(end, End::Complete | End::TimedOut { has_ended: true }) && session.settle().await.is_err())
+        {
             session.mark_broken();
         }
         let (truncated, timed_out) = match end {
             End::Complete => (false, false),
             End::Cut => (true, false),
-            End::TimedOut => (true, true),
+            End::TimedOut { .. } => (true, true),
             End::Failed(error) => return Err(error),
         };
         reservation.settle(page.budget.used());
@@ -356,8 +360,8 @@ enum End {
     Complete,
     /// A cap left some out.
     Cut,
-    /// The time was over while they came.
-    TimedOut,
+    /// The time was over while they came; the statement has ended if its cancel has been told of already.
+    TimedOut { has_ended: bool },
     /// One couldn't be written.
     Failed(ExecuteError),
 }

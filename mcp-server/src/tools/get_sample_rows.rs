@@ -8,7 +8,6 @@ use shared_protocol::error::ErrorCode;
 use shared_protocol::names::{closest, did_you_mean, shortened};
 use shared_protocol::tool::execute_query::QueryColumn;
 use shared_protocol::tool::get_sample_rows::{GetSampleRowsInput, GetSampleRowsOutput, NAME};
-use sql_guard::Rejection;
 
 use super::arguments::parse;
 use super::definition::{input_schema, output_schema};
