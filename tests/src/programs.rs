@@ -48,9 +48,10 @@ impl ServerOptions {
 
     /// Name of the default database; empty where none is given.
     fn database(&self) -> String {
-        let of_url = url::Url::parse(&self.database_url).ok().map(|url| url.path().trim_start_matches('/').to_owned());
-        let of_parts = || self.env.iter().rfind(|(name, _)| name == "POSTGRES_DB").map(|(_, name)| name.clone());
-        of_url.or_else(of_parts).unwrap_or_default()
+        let given = |wanted: &str| self.env.iter().rfind(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+        let url = given("DATABASE_URL").unwrap_or(&self.database_url);
+        let of_url = url::Url::parse(url).ok().map(|url| url.path().trim_start_matches('/').to_owned());
+        of_url.or_else(|| given("POSTGRES_DB").map(str::to_owned)).unwrap_or_default()
     }
 
     /// The same, but `start` returns at this point.

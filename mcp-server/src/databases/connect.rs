@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -105,7 +105,10 @@ pub enum ConnectError {
     },
     /// It could not be reached just now, and isn't tried again for a moment.
     #[error("the database could not be reached a moment ago")]
-    Resting,
+    Resting {
+        /// What can be done about what it was then.
+        way_out: &'static str,
+    },
 }
 
 impl From<sqlx::Error> for ConnectError {
@@ -130,7 +133,7 @@ impl ConnectError {
             }
             Self::TimedOut { .. } => "Check that PostgreSQL is up, then try again.",
             Self::HostFull { .. } => "Try again later, or raise MAX_SERVER_CONNECTIONS.",
-            Self::Resting => "It is tried again within two seconds: try then.",
+            Self::Resting { way_out } => way_out,
             Self::Tls(_) => "Check POSTGRES_SSLMODE and POSTGRES_SSLROOTCERT.",
             Self::Unreachable(sqlx::Error::Database(cause)) => match cause.code().as_deref() {
                 Some("28P01" | "28000") => "PostgreSQL refused the login: check POSTGRES_USER and POSTGRES_PASSWORD.",
@@ -157,6 +160,8 @@ pub struct SessionManager {
     host: Arc<Host>,
     patience: Duration,
     breaker: AsyncRecloser,
+    /// What can be done about the last failure.
+    way_out: Mutex<&'static str>,
     known: ArcSwapOption<Known>,
 }
 
@@ -179,6 +184,7 @@ impl SessionManager {
             host,
             patience: config.pool_timeout,
             breaker: AsyncRecloser::from(breaker),
+            way_out: Mutex::default(),
             known: ArcSwapOption::empty(),
         }
     }
@@ -315,9 +321,14 @@ impl Manager for SessionManager {
     async fn create(&self) -> Result<Session, ConnectError> {
         let place = self.host.place(self.patience).await?;
         let is_down = |error: &ConnectError| !matches!(error, ConnectError::Refused(_));
-        self.breaker.call_with(is_down, self.connect(place)).await.map_err(|error| match error {
-            recloser::Error::Inner(error) => error,
-            recloser::Error::Rejected => ConnectError::Resting,
+        let outcome = self.breaker.call_with(is_down, self.connect(place)).await;
+        let mut way_out = self.way_out.lock().unwrap_or_else(PoisonError::into_inner);
+        outcome.map_err(|error| match error {
+            recloser::Error::Inner(error) => {
+                *way_out = error.way_out();
+                error
+            }
+            recloser::Error::Rejected => ConnectError::Resting { way_out: *way_out },
         })
     }
 

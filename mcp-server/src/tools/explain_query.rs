@@ -18,9 +18,8 @@ use crate::plan::{self, Plan, TableFacts};
 #[derive(Debug)]
 pub(super) struct ExplainQuery;
 
-const DESCRIPTION: &str = "Tell how PostgreSQL would run a statement, and what would make it faster: missing indexes, huge nested loops, \
-joins without a condition. Use it before or after execute_query when something is slow. With analyze it is run and timed, where policy \
-allows that. Example: {\"sql\": \"SELECT * FROM orders WHERE status = $1\", \"params\": [\"paid\"]}";
+const DESCRIPTION: &str = "Tell how PostgreSQL would run a statement, and what would make it faster. Use it when execute_query is slow. With \
+analyze it is run and timed, where policy allows that. Example: {\"sql\": \"SELECT * FROM orders WHERE status = $1\", \"params\": [\"paid\"]}";
 
 #[async_trait]
 impl Tool for ExplainQuery {

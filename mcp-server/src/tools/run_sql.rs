@@ -15,9 +15,7 @@ use super::{Call, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput};
 pub struct RunSql;
 
 const DESCRIPTION: &str = "Run one read-only SQL statement (SELECT, VALUES, TABLE or WITH ... SELECT) on PostgreSQL and get its \
-rows as JSON. Values go into params and stand in the query as $1, $2 ...; write each value there rather than into the text. \
-Read the resource postgres://{database}/catalog first to learn tables, columns and keys. Statements that write, lock, or call \
-functions with side effects are refused with a code and a suggestion. \
+rows as JSON. Values go into params and stand in the query as $1, $2 ... Look at describe_table first. A page that is cut has nextCursor. \
 Example: {\"query\": \"SELECT id, email FROM users WHERE created_at >= $1 ORDER BY created_at DESC LIMIT $2\", \
 \"params\": [\"2024-01-01\", 5]}";
 

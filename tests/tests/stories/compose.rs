@@ -35,7 +35,7 @@ fn no_service_is_given_what_another_needs() {
         }
     };
     check("agent", &["POSTGRES_", "DATABASE_", "READER_"]);
-    check("mcp-server", &["LLM_", "AGENT_", "HTTP_", "READER_"]);
+    check("mcp-server", &["LLM_", "AGENT_", "HTTP_HOST", "HTTP_PORT", "HTTP_TLS", "READER_"]);
     check("postgres", &["WS_", "LLM_", "AGENT_", "HTTP_"]);
 }
 
