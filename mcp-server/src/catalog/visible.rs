@@ -1,12 +1,12 @@
 //! A catalog as one caller sees it: what policy hides is not there.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use shared_protocol::catalog::{Column, Constraint, ForeignKey, Function, Index, Table};
-use sql_guard::{Access, Catalog, Policy, Restriction};
+use sql_guard::{Access, Catalog, Policy, RelationName, Restriction};
 
 use super::Snapshot;
 use super::snapshot::Schema;
@@ -62,7 +62,7 @@ impl Visible {
             snapshot.functions.iter().filter(|function| access.allows_function(&function.schema, &function.name));
         let functions: Vec<Function> =
             functions.map(|function| Function { allowed: true, ..function.clone() }).collect();
-        let schemas = visible_schemas(&snapshot.schemas, &tables, &functions, policy);
+        let schemas = visible_schemas(&snapshot.schemas, &tables, &functions, policy, &access);
         let seen = Seen {
             database: &snapshot.database,
             description: &snapshot.description,
@@ -142,6 +142,23 @@ impl Visible {
         self.snapshot.relation(&table.schema_name, &table.table_name).is_some_and(|relation| relation.runs_code)
     }
 
+    /// Whether a view reads relations with row-level security, at any depth, or what isn't known.
+    pub fn reads_row_security(&self, view: &RelationName) -> bool {
+        let mut waiting = vec![view.clone()];
+        let mut seen = HashSet::new();
+        while let Some(name) = waiting.pop() {
+            if !seen.insert(name.clone()) {
+                continue;
+            }
+            match self.snapshot.relation(&name.schema, &name.name) {
+                Some(relation) if relation.runs_code => return true,
+                Some(relation) => waiting.extend(relation.view.iter().flat_map(|view| view.reads.clone())),
+                None => return true,
+            }
+        }
+        false
+    }
+
     /// The masked columns of the tables that are listed, with their tables.
     pub fn masked(&self) -> Vec<String> {
         let of = |table: &Table| {
@@ -178,7 +195,13 @@ impl Directory for Visible {
 
 /// The schemas that hold anything visible. Empty ones are told only where no rule speaks of tables: their very names may be what a
 /// rule hides.
-fn visible_schemas(known: &[Schema], tables: &[Table], functions: &[Function], policy: &Policy) -> Vec<VisibleSchema> {
+fn visible_schemas(
+    known: &[Schema],
+    tables: &[Table],
+    functions: &[Function],
+    policy: &Policy,
+    access: &Access,
+) -> Vec<VisibleSchema> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for table in tables {
         *counts.entry(&table.schema_name).or_default() += 1;
@@ -198,7 +221,9 @@ fn visible_schemas(known: &[Schema], tables: &[Table], functions: &[Function], p
         VisibleSchema {
             name: name.to_owned(),
             owner: schema.and_then(|schema| schema.owner.clone()),
-            description: schema.and_then(|schema| schema.description.clone()),
+            description: schema
+                .and_then(|schema| schema.description.clone())
+                .filter(|comment| !access.comment_names_hidden(comment)),
             is_system: schema.is_some_and(|schema| schema.is_system),
             table_count,
         }
@@ -285,7 +310,9 @@ fn visible_table(table: &Table, snapshot: &Snapshot, access: &Access) -> Option<
     Some(Table {
         description: table.description.clone().filter(is_harmless),
         columns: columns.collect(),
-        indexes: indexes.cloned().collect(),
+        indexes: indexes
+            .map(|index| Index { description: index.description.clone().filter(is_harmless), ..index.clone() })
+            .collect(),
         constraints: constraints.cloned().collect(),
         foreign_keys,
         view_definition: table

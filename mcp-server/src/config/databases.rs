@@ -30,6 +30,12 @@ impl DatabasesConfig {
     pub(super) fn read(source: &mut Source) -> Self {
         let mut default = DatabaseConfig::read(source);
         let listed = Entry::list(source);
+        for number in (1..).zip(&listed).filter(|(_, entry)| entry.is_bare_url()).map(|(number, _)| number) {
+            source.problem(format!(
+                "POSTGRES_DATABASES: entry {number} is a URL without a name: accepted is name=postgres://user:password@host:port/database"
+            ));
+        }
+        let listed: Vec<Entry> = listed.into_iter().filter(|entry| !entry.is_bare_url()).collect();
         // The default one was given no name, and PostgreSQL's own is what nobody asks about.
         let is_named = source.is_given("DATABASE_URL") || source.is_given("POSTGRES_DB");
         let mut others = Vec::new();
@@ -120,6 +126,11 @@ struct Entry {
 }
 
 impl Entry {
+    /// Whether what stands for the name is a URL, which may hold a password.
+    fn is_bare_url(&self) -> bool {
+        self.name.contains("://") || self.name.contains('@')
+    }
+
     fn list(source: &Source) -> Vec<Self> {
         let entry = |text: String| match text.split_once('=') {
             Some((name, url)) => {
@@ -174,7 +185,10 @@ impl File {
             // The text of the line may hold a password.
             let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             let place = line.map(|line| format!(", line {line}")).unwrap_or_default();
-            format!("{shown}{place}: {}", error.message())
+            // What is in double quotes is a value, and may be a password.
+            let message = error.message();
+            let message = if message.contains('"') { "a value is not of the form that its key has" } else { message };
+            format!("{shown}{place}: {message}")
         })
     }
 }

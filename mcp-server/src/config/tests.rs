@@ -103,3 +103,40 @@ fn every_variable_stands_in_the_example_with_its_default() {
     let differences = differences_from_example(VARIABLES, include_str!("../../../.env.example"));
     assert!(differences.is_empty(), "{differences:?}");
 }
+
+#[test]
+fn a_list_of_databases_never_shows_a_password() {
+    for list in [
+        "postgres://bob:hunter2pw@db.example/lab",
+        "postgres://bob:hunter2pw@db.example/lab?sslmode=disable",
+        "far=nonsense:hunter2pw",
+    ] {
+        let said = usable(&[("POSTGRES_DATABASES", list)]).unwrap_err();
+        assert!(said.contains("POSTGRES_DATABASES") && !said.contains("hunter2pw"), "{said}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("databases.toml");
+    for text in ["databases.other = \"postgres://bob:hunter2pw@x/y\"", "[databases.other]\nport = \"hunter2pw\""] {
+        std::fs::write(&file, text).unwrap();
+        let said = usable(&[("DATABASES_FILE", file.to_str().unwrap())]).unwrap_err();
+        assert!(said.contains("DATABASES_FILE") && !said.contains("hunter2pw"), "{said}");
+    }
+}
+
+#[test]
+fn listed_databases_take_from_the_default_one_what_they_leave_out() {
+    let config =
+        usable(&[("POSTGRES_DATABASES", "shop, far=postgres://db.example:6432/other, mine=postgres:///own")]).unwrap();
+    let places: Vec<_> = config
+        .databases
+        .configured()
+        .map(|one| (one.name.as_str(), one.host.as_str(), one.port, one.database.as_str(), one.user.as_str()))
+        .collect();
+    let expected = [
+        ("shop", "localhost", 5432, "shop", "reader"),
+        ("far", "db.example", 6432, "other", "reader"),
+        ("mine", "localhost", 5432, "own", "reader"),
+    ];
+    assert_eq!(places, expected);
+    assert!(!config.databases.discover);
+}

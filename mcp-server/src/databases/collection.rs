@@ -30,8 +30,9 @@ struct Inner {
     configured: BTreeMap<String, Arc<Database>>,
     /// What those that are found are like; nothing where none are looked for.
     template: Option<DatabaseConfig>,
-    /// Where those of the settings are, so that none is found a second time under another name.
-    places: Vec<(String, u16, String)>,
+    /// What those of the settings are called on their hosts, so that none is found a second time, outside of its policy: a host may
+    /// have several names.
+    own_names: Vec<String>,
     served: ArcSwap<BTreeMap<String, Arc<Database>>>,
     hosts: Hosts,
     pins: SessionPins,
@@ -80,13 +81,12 @@ impl Databases {
         let others = databases.others.iter().map(|config| (config.name.clone(), made(config)));
         let configured: BTreeMap<_, _> =
             [(databases.default.name.clone(), Arc::clone(&default))].into_iter().chain(others).collect();
-        let place = |config: &DatabaseConfig| (config.host.clone(), config.port, config.database.clone());
         Self(Arc::new(Inner {
             default,
             served: ArcSwap::from_pointee(configured.clone()),
             configured,
             template: databases.discover.then(|| databases.default.clone()),
-            places: databases.configured().map(place).collect(),
+            own_names: databases.configured().map(|config| config.database.clone()).collect(),
             pins: pins.clone(),
             hosts,
         }))
@@ -124,8 +124,7 @@ impl Databases {
         let known = self.0.served.load_full();
         let mut served = self.0.configured.clone();
         for name in found {
-            let place = (template.host.clone(), template.port, name.clone());
-            if self.0.places.contains(&place) {
+            if self.0.own_names.contains(&name) {
                 continue;
             }
             if served.contains_key(&name) {

@@ -157,7 +157,9 @@ impl DatabaseFault {
         let message = match self.sqlstate.as_str() {
             INSUFFICIENT_PRIVILEGE => "permission denied".to_owned(),
             state if self.is_of_code || state.starts_with(RAISED) => "a function of the database failed".to_owned(),
-            _ => redact(&self.message, sql),
+            // What was asked for, not what was found.
+            state if state.starts_with("42") => redact(&self.message, sql),
+            _ => without_what_is_quoted(&self.message),
         };
         Self { message, hint: None, ..self.clone() }
     }
@@ -189,6 +191,14 @@ impl From<&PgDatabaseError> for DatabaseFault {
 impl From<ConnectError> for ExecuteError {
     fn from(error: ConnectError) -> Self {
         Self::Acquire(AcquireError::Connect(error))
+    }
+}
+
+/// `message` up to the first place where a value could stand. Values may have quotes of their own, so nothing after it is sure.
+fn without_what_is_quoted(message: &str) -> String {
+    match message.find(['"', '\'', '(']) {
+        Some(at) => format!("{}…", &message[..at]),
+        None => message.to_owned(),
     }
 }
 

@@ -42,12 +42,6 @@ impl Plan {
         self.0.pointer("/0/Execution Time")?.as_f64()
     }
 
-    /// The relations that it reads, as (schema, name). Schemas are known only where VERBOSE was asked for.
-    pub fn relations(&self) -> Vec<(String, String)> {
-        let relation = |step: &Value| Some((name(step, "Schema")?.to_owned(), name(step, "Relation Name")?.to_owned()));
-        steps(self.root()).into_iter().filter_map(relation).collect()
-    }
-
     /// Leaves out what only VERBOSE asks for.
     pub fn without_details(mut self) -> Self {
         if let Some(root) = self.0.pointer_mut("/0/Plan") {

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
-use shared_protocol::catalog::Table;
+use shared_protocol::catalog::{Table, TableKind};
 use shared_protocol::tool::explain_query::{ExplainQueryInput, ExplainQueryOutput, NAME, PlanFormat};
-use sql_guard::Restriction;
+use sql_guard::{RelationName, Restriction};
 
 use super::arguments::parse;
 use super::definition::{input_schema, output_schema};
@@ -67,32 +67,46 @@ impl Tool for ExplainQuery {
             // The schemas of relations are told only so.
             explain: Some(Explain { analyze: input.analyze, verbose: true, buffers: input.buffers }),
         };
-        let Page { rows, visible, .. } = page(context, request, call).await?;
+        let Page { rows, visible, relations, .. } = page(context, request, call).await?;
+        tells_nothing_hidden(&relations, &visible)?;
         let answer: Value = serde_json::from_str(&rows.json).unwrap_or_default();
         let plan = Plan::new(answer[0]["plan"].clone());
         let plan = plan.ok_or_else(|| ToolError::Internal("PostgreSQL gave a plan of an unknown form".to_owned()))?;
-        shows_nothing_hidden(&plan, &rows.json, &visible)?;
         let output = output(plan, &input, &visible);
         Ok(ToolOutput { json: serde_json::to_string(&output).expect("plain data"), rows: 0, memory: rows.memory })
     }
 }
 
-/// That a plan speaks of nothing that the caller may not know of: what stands behind a view, or behind row-level security.
-fn shows_nothing_hidden(plan: &Plan, text: &str, visible: &Visible) -> Result<(), ToolError> {
-    let is_hidden = |(schema, name): &(String, String)| match visible.access().columns(schema, name) {
-        None => true,
-        Some(columns) => {
-            let mut hidden = columns.iter().filter(|(_, restriction)| *restriction == Restriction::Hidden);
-            hidden.any(|(column, _)| text.contains(&**column))
-        }
+/// That the plan of a statement over these relations tells the caller nothing that they may not read: conditions and values that
+/// stand in a view's definition or in a row-level security policy, masked values that the planner computes beforehand, and how many
+/// rows of others there are. So there is a plan for relations alone that are read as they stand.
+fn tells_nothing_hidden(relations: &[RelationName], visible: &Visible) -> Result<(), ToolError> {
+    let denied = |name: &RelationName, why: &str| ToolError::Denied {
+        message: format!("the plan of a statement over {}.{} is not told: {why}", name.schema, name.name),
+        suggestion: "Explain a statement over other tables.".to_owned(),
     };
-    match visible.access().restricts() && plan.relations().iter().any(is_hidden) {
-        false => Ok(()),
-        true => Err(ToolError::Denied {
-            message: "the plan of this statement would show tables or columns that policy hides".to_owned(),
-            suggestion: "Explain a statement that reads visible tables alone.".to_owned(),
-        }),
+    let restricts = visible.access().restricts();
+    for name in relations {
+        // System catalogs and their like, and partitions, aren't listed.
+        let Some(table) = visible.table(&name.schema, &name.name) else {
+            if restricts {
+                return Err(denied(name, "policy hides or masks something in this database"));
+            }
+            continue;
+        };
+        if visible.has_row_security(table) {
+            return Err(denied(name, "row-level security, or code behind the table, decides what of it may be known"));
+        }
+        let is_view = matches!(table.r#type, TableKind::View | TableKind::ForeignTable);
+        if is_view && (restricts || visible.reads_row_security(name)) {
+            return Err(denied(name, "it would show what stands behind it"));
+        }
+        let columns = visible.access().columns(&name.schema, &name.name).unwrap_or_default();
+        if columns.iter().any(|(_, restriction)| *restriction != Restriction::Free) {
+            return Err(denied(name, "policy hides or masks some of its columns"));
+        }
     }
+    Ok(())
 }
 
 fn output(plan: Plan, input: &ExplainQueryInput, visible: &Visible) -> ExplainQueryOutput {

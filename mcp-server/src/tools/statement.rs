@@ -8,7 +8,7 @@ use serde_json::Value;
 use shared_protocol::error::ErrorCode;
 use shared_protocol::tool::execute_query::QueryColumn;
 use shared_protocol::tool::run_sql::ResultColumn;
-use sql_guard::{CheckedQuery, Rejection};
+use sql_guard::{CheckedQuery, Rejection, RelationName};
 
 use super::{Call, Failed, ToolContext, ToolError};
 use crate::catalog::{CatalogCache, Snapshot, Visible};
@@ -43,6 +43,8 @@ pub(super) struct Page {
     pub(super) warnings: Vec<String>,
     /// The catalog by which it was judged.
     pub(super) visible: Arc<Visible>,
+    /// The relations that the statement reads.
+    pub(super) relations: Vec<RelationName>,
 }
 
 /// A statement and what it may take.
@@ -128,7 +130,7 @@ impl Statement<'_> {
         let has_more = rows.truncated && !rows.timed_out && !rows.columns.is_empty();
         let next_cursor = has_more.then(|| context.cursors.give(offset + rows.row_count, &binding));
         let warnings = warnings(&query, &rows, next_cursor.is_some() || offset > 0, limits.timeout);
-        Ok(Page { rows, next_cursor, warnings, visible })
+        Ok(Page { rows, next_cursor, warnings, visible, relations: query.relations().to_vec() })
     }
 
     /// What a cursor of this statement is good for.

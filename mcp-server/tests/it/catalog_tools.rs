@@ -303,6 +303,10 @@ async fn what_policy_hides_shows_in_no_tool() {
         ALTER TABLE mine ENABLE ROW LEVEL SECURITY;
         CREATE POLICY all_rows ON mine USING (true);
         INSERT INTO mine VALUES ('a', 'on');
+        COMMENT ON SCHEMA public IS 'All but the gold';
+        COMMENT ON INDEX people_pkey IS 'As in gold';
+        COMMENT ON TABLE visits IS 'Paid in gold';
+        COMMENT ON COLUMN visits.person IS 'Who has gold';
         GRANT USAGE ON SCHEMA vault TO PUBLIC;
         GRANT SELECT ON ALL TABLES IN SCHEMA vault TO PUBLIC;
         ANALYZE;";

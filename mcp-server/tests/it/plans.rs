@@ -89,6 +89,46 @@ async fn a_plan_does_not_show_what_stands_behind_a_view() {
     let answer = client.use_tool("explain_query", json!({ "sql": "SELECT word FROM words" })).await;
     assert_eq!(answer["error"]["code"], "ACCESS_DENIED", "{answer}");
     assert!(!answer.to_string().contains("secrets"), "{answer}");
+    let answer =
+        client.use_tool("explain_query", json!({ "sql": "SELECT word FROM words WHERE false", "verbose": true })).await;
+    assert_eq!(answer["error"]["code"], "ACCESS_DENIED", "{answer}");
     let answer = client.use_tool("explain_query", json!({ "sql": "SELECT name FROM events" })).await;
     assert!(answer["plan"].is_string(), "{answer}");
+}
+
+#[tokio::test]
+async fn a_plan_does_not_show_values_that_are_masked_or_other_peoples_rows() {
+    let sql = "
+        CREATE VIEW settings AS SELECT 1 AS id, 'sk-live-123'::text AS api_key;
+        CREATE TABLE cards (id integer, pin text);
+        INSERT INTO cards VALUES (3, 'PIN-4711');
+        CREATE FUNCTION pin_of(integer) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT pin FROM cards WHERE id = $1';
+        CREATE VIEW third AS SELECT pin_of(3) AS pin;
+        CREATE TABLE rents (id integer, tenant text);
+        ALTER TABLE rents ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY own ON rents USING (tenant <> 'somebody else');
+        CREATE VIEW of_rents AS SELECT id FROM rents;
+        GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC;";
+    let postgres = shared_postgres().await;
+    let name = database_of(postgres, sql).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.toml");
+    std::fs::write(&file, "[default]\nmask_columns = [\"public.cards.pin\"]\nallow_explain_analyze = true\n").unwrap();
+    let options = ServerOptions::new(postgres.reader_url(&name)).with_env("POLICY_FILE", file.to_str().unwrap());
+    let masked = McpServer::start(options).await.unwrap();
+    let plain =
+        McpServer::start(ServerOptions::new(postgres.reader_url(&name)).with_env("POLICY_FILE", "")).await.unwrap();
+    for (server, tables) in
+        [(&masked, &["settings", "third", "cards", "rents", "of_rents"][..]), (&plain, &["rents", "of_rents"])]
+    {
+        let mut client = Client::open(server).await;
+        for table in tables {
+            let sql = format!("SELECT * FROM {table}");
+            let answer = client.use_tool("explain_query", json!({ "sql": sql, "verbose": true })).await;
+            assert!(answer["error"]["code"].is_string(), "{table}: {answer}");
+            for hidden in ["sk-live", "PIN-", "somebody"] {
+                assert!(!answer.to_string().contains(hidden), "{table}: {answer}");
+            }
+        }
+    }
 }
