@@ -140,6 +140,7 @@ fn not_found(missing: &NotFound) -> ErrorDetail {
     let similar = missing.similar.clone();
     let context = match missing.code {
         ErrorCode::SchemaNotFound => ErrorContext { similar_schemas: similar, ..ErrorContext::default() },
+        ErrorCode::ColumnNotFound => ErrorContext { similar_columns: similar, ..ErrorContext::default() },
         _ => ErrorContext { similar_tables: similar, nearest_depth: missing.nearest_depth, ..ErrorContext::default() },
     };
     say(missing.code, missing).suggest(&*missing.suggestion).with(context)

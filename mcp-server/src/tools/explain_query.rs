@@ -56,6 +56,8 @@ impl Tool for ExplainQuery {
                     .to_owned(),
             });
         }
+        // The schemas of relations are told only by a verbose one.
+        let explain = Explain { analyze: input.analyze, verbose: true, buffers: input.buffers };
         let request = Request {
             sql: &input.sql,
             params: &input.params,
@@ -64,11 +66,9 @@ impl Tool for ExplainQuery {
             timeout_ms: None,
             timeout_argument: None,
             cursor: None,
-            // The schemas of relations are told only so.
-            explain: Some(Explain { analyze: input.analyze, verbose: true, buffers: input.buffers }),
+            explain: Some((explain, tells_nothing_hidden)),
         };
-        let Page { rows, visible, relations, .. } = page(context, request, call).await?;
-        tells_nothing_hidden(&relations, &visible)?;
+        let Page { rows, visible, .. } = page(context, request, call).await?;
         let answer: Value = serde_json::from_str(&rows.json).unwrap_or_default();
         let plan = Plan::new(answer[0]["plan"].clone());
         let plan = plan.ok_or_else(|| ToolError::Internal("PostgreSQL gave a plan of an unknown form".to_owned()))?;

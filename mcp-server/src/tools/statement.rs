@@ -29,9 +29,12 @@ pub(super) struct Request<'a> {
     pub(super) timeout_argument: Option<&'static str>,
     /// The cursor that the page before gave.
     pub(super) cursor: Option<&'a str>,
-    /// The plan instead of the rows.
-    pub(super) explain: Option<Explain>,
+    /// The plan instead of the rows, and what says whether it may be told of a statement over these relations.
+    pub(super) explain: Option<(Explain, MayTell)>,
 }
+
+/// Says of relations whether their plan may be told.
+pub(super) type MayTell = fn(&[RelationName], &Visible) -> Result<(), ToolError>;
 
 /// One page of a statement's rows.
 #[derive(Debug)]
@@ -43,8 +46,6 @@ pub(super) struct Page {
     pub(super) warnings: Vec<String>,
     /// The catalog by which it was judged.
     pub(super) visible: Arc<Visible>,
-    /// The relations that the statement reads.
-    pub(super) relations: Vec<RelationName>,
 }
 
 /// A statement and what it may take.
@@ -109,13 +110,16 @@ impl Statement<'_> {
         if query.placeholders() != request.params.len() {
             return Err(wrong_count(query.placeholders(), request.params.len()));
         }
+        if let Some((_, may_tell)) = request.explain {
+            may_tell(query.relations(), &visible)?;
+        }
         let binding = self.binding(&visible);
         let offset = request.cursor.map_or(Ok(0), |cursor| context.cursors.take(cursor, &binding))?;
         let run = Run {
             query: query.clone(),
             params: request.params.to_vec(),
             offset,
-            explain: request.explain,
+            explain: request.explain.map(|(explain, _)| explain),
             settings: rules.limits.session.clone(),
             limits: *limits,
         };
@@ -130,7 +134,7 @@ impl Statement<'_> {
         let has_more = rows.truncated && !rows.timed_out && !rows.columns.is_empty();
         let next_cursor = has_more.then(|| context.cursors.give(offset + rows.row_count, &binding));
         let warnings = warnings(&query, &rows, next_cursor.is_some() || offset > 0, limits.timeout);
-        Ok(Page { rows, next_cursor, warnings, visible, relations: query.relations().to_vec() })
+        Ok(Page { rows, next_cursor, warnings, visible })
     }
 
     /// What a cursor of this statement is good for.

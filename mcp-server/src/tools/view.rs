@@ -37,7 +37,7 @@ pub struct NotFound {
     pub message: String,
     /// What there is.
     pub suggestion: String,
-    /// The closest schemas or tables that the caller may see, nearest first.
+    /// The closest schemas, tables or columns that the caller may see, nearest first.
     pub similar: Vec<String>,
     /// Number of joins of the shortest path, where it is longer than what was asked for.
     pub nearest_depth: Option<usize>,

@@ -86,6 +86,9 @@ async fn what_a_statement_may_not_do_a_sample_may_not_either() {
     for (answer, (arguments, code)) in sampled(&arguments).await.iter().zip(cases) {
         assert_eq!(answer["error"]["code"], code, "{arguments}: {answer}");
         assert!(answer["error"]["suggestion"].is_string(), "{arguments}: {answer}");
+        if code == "COLUMN_NOT_FOUND" {
+            assert_eq!(answer["error"]["context"]["similar_columns"][0], "name", "{answer}");
+        }
     }
 }
 
