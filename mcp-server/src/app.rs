@@ -21,11 +21,11 @@ use crate::catalog::Catalogs;
 use crate::config::{Config, ListenerConfig};
 use crate::databases::Databases;
 use crate::executor::{Cursors, Executor, ResultMemory};
-use crate::mcp::handler::Service;
+use crate::mcp::service::Service;
 use crate::policy::{Known, Policies};
 use crate::telemetry::metrics;
 use crate::tools::{Registry, ToolContext};
-use crate::transport::{Gate, MAX_IN_FLIGHT, router, stdio};
+use crate::transport::{Gate, router, stdio};
 
 /// Longest that cancelled statements may take to end when the server stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(3);
@@ -57,7 +57,7 @@ pub async fn run(config: Config, recorder: PrometheusHandle) -> anyhow::Result<(
     };
     let connections = TaskTracker::new();
     let (max_connections, tls) = (config.listener.max_connections, config.listener.tls.clone());
-    let service = service(&config, &tools, &audit);
+    let service = service(&config, &tools, &audit, &stop);
     let ends = (stop.draining.clone(), stop.kill.clone());
     let gate = Gate::new(service, authenticator, config.listener, connections.clone(), ends);
     let service = daemon::listener::Service {
@@ -101,11 +101,11 @@ pub async fn run_stdio(config: Config) -> anyhow::Result<()> {
     let tools = tools(&config)?;
     let audit = audit(&config, &tools.guard, &stop)?;
     upkeep(&tools, &config, &stop);
-    let service = service(&config, &tools, &audit);
-    let ListenerConfig { push_registry, max_message_bytes, .. } = config.listener;
+    let service = service(&config, &tools, &audit, &stop);
+    let ListenerConfig { max_message_bytes, .. } = config.listener;
     let served = async {
         tools.first_look().await?;
-        stdio::serve(service, push_registry, max_message_bytes, &stop.kill).await.context("serve stdio")
+        stdio::serve(service, max_message_bytes, &stop.kill).await.context("serve stdio")
     };
     let signalled = async {
         stop.signal.cancelled().await;
@@ -135,13 +135,14 @@ fn upkeep(tools: &Arc<ToolContext>, config: &Config, stop: &Stop) -> [(&'static 
 }
 
 /// What every session offers.
-fn service(config: &Config, tools: &Arc<ToolContext>, audit: &Audit) -> Service {
+fn service(config: &Config, tools: &Arc<ToolContext>, audit: &Audit, stop: &Stop) -> Service {
     Service {
         tools: Arc::clone(tools),
         registry: Registry::default(),
         rate_limit: RateLimit::new(config.rate_limit_per_minute),
         audit: audit.clone(),
-        max_in_flight: MAX_IN_FLIGHT,
+        push_registry: config.listener.push_registry,
+        draining: stop.draining.clone(),
     }
 }
 

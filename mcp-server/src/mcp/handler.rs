@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use daemon::keys::Principal;
-use daemon::rate_limit::RateLimit;
 use http::request::Parts;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult, ErrorCode, Implementation,
@@ -20,12 +19,13 @@ use shared_protocol::names::{closest, did_you_mean, shortened};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::{error, push, resources, wire};
-use crate::audit::{Audit, Entry};
+use super::service::Service;
+use super::{error, resources, wire};
+use crate::audit::Entry;
 use crate::caller::Caller;
 use crate::executor::{Copies, Held};
 use crate::telemetry::metrics;
-use crate::tools::{Call, Registry, ToolContext, ToolDefinition, ToolError, ToolOutput};
+use crate::tools::{Call, Registered, Registry, ToolDefinition, ToolError, ToolOutput};
 
 const INSTRUCTIONS: &str = "Read-only SQL on PostgreSQL. First read the resource postgres://{database}/catalog (resources/list \
 names it) to learn tables, columns, keys, comments and enum labels. Then write one SELECT with $1, $2 ... for its values and call \
@@ -45,21 +45,6 @@ const KNOWN_METHODS: [&str; 9] = [
     "prompts/get",
 ];
 
-/// What all sessions share.
-#[derive(Clone)]
-pub struct Service {
-    /// What tools work with.
-    pub tools: Arc<ToolContext>,
-    /// The tools there are.
-    pub registry: Registry,
-    /// How often they may be called.
-    pub rate_limit: RateLimit<Caller>,
-    /// Where each call is written down.
-    pub audit: Audit,
-    /// Calls that one connection may have in flight.
-    pub max_in_flight: usize,
-}
-
 /// One session. It sees messages, never a transport.
 pub struct Session {
     service: Service,
@@ -69,7 +54,7 @@ pub struct Session {
 
 impl Session {
     /// A session for `principal`; `gone` fires when its connection is lost, and stops whatever still runs for it.
-    pub fn new(service: Service, principal: Principal, gone: CancellationToken) -> Self {
+    pub(super) fn new(service: Service, principal: Principal, gone: CancellationToken) -> Self {
         Self { service, principal, gone }
     }
 
@@ -86,15 +71,15 @@ impl Session {
         let Service { tools, registry, rate_limit, audit, .. } = &self.service;
         let entry = || Entry::new(&caller, name, &arguments, tools.databases.default().name(), traceparent);
         let line = audit.begin(entry).await;
-        let known = registry.tool(name).ok_or_else(|| unknown_tool(name, registry));
-        let (tool, call) = match (known, wishes) {
-            (Ok(tool), Ok(call)) => (tool, call),
+        let known = registry.get(name).ok_or_else(|| unknown_tool(name, registry));
+        let (Registered { definition, tool }, call) = match (known, wishes) {
+            (Ok(registered), Ok(call)) => (registered, call),
             (Err(fault), _) | (_, Err(fault)) => {
                 line.map(|line| line.finish("INVALID_PARAMS", 0, Vec::new())).unwrap_or_default();
                 return Err(fault);
             }
         };
-        let name = tool.definition().name;
+        let name = definition.name;
         let started = Instant::now();
         let echoed = arguments.clone();
         let outcome = match (&line, self.may_act(&caller), rate_limit.take(&caller)) {
@@ -174,8 +159,7 @@ impl ServerHandler for Session {
             ServerCapabilities::builder().enable_tools().enable_tool_list_changed().enable_resources().build();
         let implementation = Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
         let mut info = ServerConfig::new(capabilities).with_server_info(implementation).with_instructions(INSTRUCTIONS);
-        let may_act_for = self.service.tools.policies.may_act_for(&self.principal.name);
-        info.meta = Some(MetaObject(push::identity(self.service.max_in_flight, may_act_for)));
+        info.meta = Some(MetaObject(self.service.identity(&self.principal)));
         info
     }
 
@@ -268,14 +252,14 @@ fn is_subject(text: &str) -> bool {
     (1..=MAX_SUBJECT_CHARS).contains(&length) && !text.chars().any(char::is_control)
 }
 
-fn as_rmcp(tool: ToolDefinition) -> RmcpTool {
+fn as_rmcp(tool: &ToolDefinition) -> RmcpTool {
     let annotations = ToolAnnotations::with_title(tool.title)
         .read_only(true)
         .destructive(false)
         .open_world(false)
         .idempotent(tool.is_idempotent);
-    RmcpTool::new(tool.name, tool.description, tool.input_schema)
-        .with_raw_output_schema(tool.output_schema)
+    RmcpTool::new(tool.name, tool.description, Arc::clone(&tool.input_schema))
+        .with_raw_output_schema(Arc::clone(&tool.output_schema))
         .with_annotations(annotations)
 }
 

@@ -2,6 +2,8 @@
 
 pub mod error;
 pub mod handler;
+pub mod host;
 pub mod push;
 mod resources;
+pub mod service;
 pub mod wire;

@@ -30,7 +30,7 @@ use sql_guard::{Guard, Rejection, RelationName};
 use tokio_util::sync::CancellationToken;
 
 pub use definition::ToolDefinition;
-pub use registry::Registry;
+pub use registry::{Registered, Registry};
 pub use view::{NotFound, View};
 
 use crate::audit::CannotAudit;

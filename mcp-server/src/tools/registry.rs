@@ -20,7 +20,15 @@ use super::{Tool, ToolDefinition};
 
 /// All tools, by name.
 #[derive(Clone)]
-pub struct Registry(Arc<BTreeMap<&'static str, Arc<dyn Tool>>>);
+pub struct Registry(Arc<BTreeMap<&'static str, Registered>>);
+
+/// A tool with what clients are shown of it, made once.
+pub struct Registered {
+    /// As clients are shown it.
+    pub definition: ToolDefinition,
+    /// What answers calls.
+    pub tool: Box<dyn Tool>,
+}
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,27 +38,28 @@ impl fmt::Debug for Registry {
 
 impl Default for Registry {
     fn default() -> Self {
-        let tools: Vec<Arc<dyn Tool>> = vec![
-            Arc::new(ListDatabases),
-            Arc::new(ListSchemas),
-            Arc::new(ListTables),
-            Arc::new(DescribeTable),
-            Arc::new(GetForeignKeys),
-            Arc::new(GetSampleRows),
-            Arc::new(FindJoinPath),
-            Arc::new(SearchSchema),
-            Arc::new(RefreshSchema),
-            Arc::new(ExecuteQuery),
-            Arc::new(ExplainQuery),
-            Arc::new(RunSql),
+        let tools: Vec<Box<dyn Tool>> = vec![
+            Box::new(ListDatabases),
+            Box::new(ListSchemas),
+            Box::new(ListTables),
+            Box::new(DescribeTable),
+            Box::new(GetForeignKeys),
+            Box::new(GetSampleRows),
+            Box::new(FindJoinPath),
+            Box::new(SearchSchema),
+            Box::new(RefreshSchema),
+            Box::new(ExecuteQuery),
+            Box::new(ExplainQuery),
+            Box::new(RunSql),
         ];
-        Self(Arc::new(tools.into_iter().map(|tool| (tool.definition().name, tool)).collect()))
+        let registered = tools.into_iter().map(|tool| Registered { definition: tool.definition(), tool });
+        Self(Arc::new(registered.map(|registered| (registered.definition.name, registered)).collect()))
     }
 }
 
 impl Registry {
     /// The tool of that name.
-    pub fn tool(&self, name: &str) -> Option<&Arc<dyn Tool>> {
+    pub fn get(&self, name: &str) -> Option<&Registered> {
         self.0.get(name)
     }
 
@@ -60,8 +69,8 @@ impl Registry {
     }
 
     /// All definitions, sorted by name.
-    pub fn definitions(&self) -> impl Iterator<Item = ToolDefinition> {
-        self.0.values().map(|tool| tool.definition())
+    pub fn definitions(&self) -> impl Iterator<Item = &ToolDefinition> {
+        self.0.values().map(|registered| &registered.definition)
     }
 }
 

@@ -14,7 +14,7 @@ use super::outgoing::Payload;
 use crate::mcp::error;
 
 /// What came, and what became of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Calls {
     in_flight: InFlight,
     /// Requests that came while all places were taken.
@@ -26,6 +26,11 @@ pub(super) struct Calls {
 }
 
 impl Calls {
+    /// None yet; as many as `at_once` may run.
+    pub(super) fn new(at_once: usize) -> Self {
+        Self { in_flight: InFlight::new(at_once), waiting: VecDeque::new(), replies: VecDeque::new(), is_open: false }
+    }
+
     /// The calls that run; clones share them.
     pub(super) fn in_flight(&self) -> &InFlight {
         &self.in_flight
@@ -131,8 +136,9 @@ fn is_request(message: &ClientJsonRpcMessage, id: &RequestId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::in_flight::MAX_IN_FLIGHT;
     use crate::transport::incoming::parse;
+
+    const AT_ONCE: usize = 16;
 
     fn ping(id: usize) -> ClientJsonRpcMessage {
         parse(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#)).unwrap()
@@ -148,11 +154,11 @@ mod tests {
 
     #[test]
     fn requests_run_then_wait_then_are_refused() {
-        let mut calls = Calls::default();
+        let mut calls = Calls::new(AT_ONCE);
         let admitted = (0..200).filter(|id| calls.admit(ping(*id), false).is_some()).count();
-        assert_eq!(admitted, MAX_IN_FLIGHT);
+        assert_eq!(admitted, AT_ONCE);
         let refused = replies(&mut calls);
-        assert_eq!(refused.len(), 200 - MAX_IN_FLIGHT - MAX_WAITING);
+        assert_eq!(refused.len(), 200 - AT_ONCE - MAX_WAITING);
         assert!(refused[0].contains("too many calls of this connection are waiting"), "{}", refused[0]);
         assert!(calls.next_waiting().is_none());
         calls.in_flight().release(&RequestId::Number(3));
@@ -162,7 +168,7 @@ mod tests {
 
     #[test]
     fn an_id_is_free_again_only_when_its_answer_has_left() {
-        let mut calls = Calls::default();
+        let mut calls = Calls::new(AT_ONCE);
         assert!(calls.admit(ping(1), false).is_some());
         assert!(calls.admit(ping(1), false).is_none());
         assert!(replies(&mut calls)[0].contains("a request with this id is not answered yet"));
@@ -172,8 +178,8 @@ mod tests {
 
     #[test]
     fn what_is_cancelled_while_it_waits_never_runs() {
-        let mut calls = Calls::default();
-        for id in 0..=MAX_IN_FLIGHT {
+        let mut calls = Calls::new(AT_ONCE);
+        for id in 0..=AT_ONCE {
             calls.admit(ping(id), false);
         }
         let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":16}}"#;
@@ -184,7 +190,7 @@ mod tests {
 
     #[test]
     fn nothing_but_requests_opens_a_session() {
-        let mut calls = Calls::default();
+        let mut calls = Calls::new(AT_ONCE);
         let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
         assert!(calls.admit(notification(initialized), false).is_none());
         calls.admit(ping(1), false);
@@ -193,7 +199,7 @@ mod tests {
 
     #[test]
     fn no_request_is_taken_while_the_server_stops() {
-        let mut calls = Calls::default();
+        let mut calls = Calls::new(AT_ONCE);
         assert!(calls.admit(ping(1), true).is_none());
         assert!(replies(&mut calls)[0].contains("the server is shutting down") && calls.is_empty());
     }

@@ -17,8 +17,7 @@ use tracing::{debug, info};
 use super::calls::Calls;
 use super::incoming::Fault;
 use super::outgoing::{Outgoing, Payload};
-use crate::mcp::handler::{Service, Session};
-use crate::mcp::push;
+use crate::mcp::host::Host;
 use crate::telemetry::metrics;
 
 /// What one way of framing messages brings.
@@ -64,13 +63,12 @@ impl Ending {
     }
 }
 
-/// Whom a connection serves with what, and when it ends.
-#[derive(Clone)]
+/// Whom a connection serves, and when it ends.
+#[derive(Debug, Clone)]
 pub(super) struct Terms {
-    pub(super) service: Service,
     pub(super) principal: Principal,
-    /// Whether the registry goes out before anything else.
-    pub(super) push_registry: bool,
+    /// Calls that may run at once.
+    pub(super) max_in_flight: usize,
     /// Longest that a client may take to open its session.
     pub(super) opening_limit: Option<Duration>,
     /// Longest silence.
@@ -84,16 +82,13 @@ pub(super) struct Terms {
 
 /// Serves one client until it leaves, idles or is told to. What still runs for it then is cancelled on PostgreSQL, and `gone` has
 /// fired.
-pub(super) async fn serve<F: Framing>(terms: Terms, framing: F, outbox: mpsc::Sender<Outgoing>) {
-    let Terms { service, principal, gone, .. } = terms.clone();
-    if terms.push_registry {
-        let may_act_for = service.tools.policies.may_act_for(&principal.name);
-        let payload = Payload::from(push::notification(&service.registry, service.max_in_flight, may_act_for));
+pub(super) async fn serve<F: Framing>(host: &impl Host, terms: Terms, framing: F, outbox: mpsc::Sender<Outgoing>) {
+    let (gone, opening_limit) = (terms.gone.clone(), terms.opening_limit);
+    if let Some(greeting) = host.greeting(&terms.principal) {
         // The writer is just starting and its queue has room, so this can't fail.
-        let _ = outbox.send(Outgoing { payload, flushed: None }).await;
+        let _ = outbox.send(Outgoing { payload: Payload::from(greeting), flushed: None }).await;
     }
-    let opening_limit = terms.opening_limit;
-    let session = Session::new(service, principal, gone.clone());
+    let session = host.session(&terms.principal, &gone);
     let opened = serve_server_with_ct(session, Connection::new(terms, framing, outbox), gone.clone());
     let opened = match opening_limit {
         Some(limit) => tokio::time::timeout(limit, opened).await.ok(),
@@ -203,7 +198,7 @@ impl<F> Connection<F> {
     pub(super) fn new(terms: Terms, framing: F, outbox: mpsc::Sender<Outgoing>) -> Self {
         metrics::client_connections(1.0);
         info!(key = %terms.principal.name, "client {} connected", terms.principal.name);
-        Self { framing, outbox, calls: Calls::default(), last_heard: Instant::now(), terms }
+        Self { framing, outbox, calls: Calls::new(terms.max_in_flight), last_heard: Instant::now(), terms }
     }
 
     /// The connection is over: calls that still run are stopped at once, not after rmcp's five seconds.

@@ -12,16 +12,16 @@ use super::connection::{Ending, Terms};
 use super::legacy_sse::Streams;
 use super::streamable_http::Sessions;
 use crate::config::ListenerConfig;
-use crate::mcp::handler::Service;
+use crate::mcp::host::Host;
 
 /// Longest that a client may take to open its session.
 const OPENING_LIMIT: Duration = Duration::from_secs(30);
 
 /// Everything that the port needs to let a client in.
 #[derive(Clone)]
-pub struct Gate {
-    /// What a session offers.
-    pub(super) service: Service,
+pub struct Gate<H> {
+    /// What opens sessions.
+    pub(super) host: H,
     /// Who may come in.
     pub(super) authenticator: Authenticator,
     /// From where, and how much.
@@ -40,17 +40,17 @@ pub struct Gate {
     pub(super) kill: CancellationToken,
 }
 
-impl Gate {
+impl<H: Host> Gate<H> {
     /// A port that nobody has come through yet.
     pub fn new(
-        service: Service,
+        host: H,
         authenticator: Authenticator,
         config: ListenerConfig,
         connections: TaskTracker,
         (draining, kill): (CancellationToken, CancellationToken),
     ) -> Self {
         Self {
-            service,
+            host,
             authenticator,
             places: Arc::new(Semaphore::new(config.max_connections)),
             config: Arc::new(config),
@@ -65,9 +65,8 @@ impl Gate {
     /// What a connection of `principal` gets.
     pub(super) fn terms(&self, principal: Principal) -> Terms {
         Terms {
-            service: self.service.clone(),
+            max_in_flight: self.host.max_in_flight(&principal),
             principal,
-            push_registry: self.config.push_registry,
             opening_limit: Some(OPENING_LIMIT),
             idle_limit: None,
             draining: self.draining.clone(),

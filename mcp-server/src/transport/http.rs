@@ -20,15 +20,16 @@ use super::handshake::{self, Upgrade};
 use super::legacy_sse::{self, MESSAGES_PATH, SSE_PATH};
 use super::{streamable_http, websocket};
 use crate::admin::{self, Admin};
+use crate::mcp::host::Host;
 use crate::telemetry::metrics;
 
 /// The routes of the port.
-pub fn router(gate: Gate, admin: Admin) -> Router {
+pub fn router<H: Host>(gate: Gate<H>, admin: Admin) -> Router {
     let sensitive = [HeaderName::from_static(API_KEY_HEADER), http::header::AUTHORIZATION];
     Router::new()
-        .route(MCP_PATH, any(async |gate, request| enter(gate, request, mcp).await))
-        .route(SSE_PATH, any(async |gate, request| enter(gate, request, legacy_sse::open).await))
-        .route(MESSAGES_PATH, any(async |gate, request| enter(gate, request, legacy_sse::post).await))
+        .route(MCP_PATH, any(async |gate, request| enter::<H, _>(gate, request, mcp).await))
+        .route(SSE_PATH, any(async |gate, request| enter::<H, _>(gate, request, legacy_sse::open).await))
+        .route(MESSAGES_PATH, any(async |gate, request| enter::<H, _>(gate, request, legacy_sse::post).await))
         .with_state(gate)
         .route("/health", get(admin::health))
         .route("/ready", get(admin::ready))
@@ -40,10 +41,10 @@ pub fn router(gate: Gate, admin: Admin) -> Router {
 }
 
 /// Lets a request in to what it asks for, or says why not.
-async fn enter<F: Future<Output = Result<Response, Refusal>>>(
-    State(gate): State<Gate>,
+async fn enter<H: Host, F: Future<Output = Result<Response, Refusal>>>(
+    State(gate): State<Gate<H>>,
     request: Request,
-    within: impl FnOnce(Gate, Principal, Request) -> F,
+    within: impl FnOnce(Gate<H>, Principal, Request) -> F,
 ) -> Response {
     let answered = async {
         let (principal, request) = admit(&gate, request).await?;
@@ -59,7 +60,7 @@ async fn enter<F: Future<Output = Result<Response, Refusal>>>(
 }
 
 /// Who asks; everything is checked before anything of the request is read or its connection upgraded.
-async fn admit(gate: &Gate, request: Request) -> Result<(Principal, Request), Refusal> {
+async fn admit(gate: &Gate<impl Host>, request: Request) -> Result<(Principal, Request), Refusal> {
     check_host(request.headers(), gate.config.allowed_hosts.as_deref())?;
     check_origin(request.headers(), &gate.config.allowed_origins)?;
     let (parts, body) = request.into_parts();
@@ -68,7 +69,7 @@ async fn admit(gate: &Gate, request: Request) -> Result<(Principal, Request), Re
 }
 
 /// A GET that asks for it becomes a WebSocket; everything else is Streamable HTTP.
-async fn mcp(gate: Gate, principal: Principal, request: Request) -> Result<Response, Refusal> {
+async fn mcp(gate: Gate<impl Host>, principal: Principal, request: Request) -> Result<Response, Refusal> {
     let is_get = request.method() == Method::GET;
     if !is_get || streamable_http::asks_for_events(request.headers()) {
         return streamable_http::answer(gate, principal, request).await;

@@ -8,18 +8,16 @@ use tokio::sync::Notify;
 
 use crate::executor::Held;
 
-/// Calls of one connection that may run at once.
-pub const MAX_IN_FLIGHT: usize = 16;
-
 /// Calls of one connection that may wait for their turn; a client that never reads can't make the server keep more.
 pub(super) const MAX_WAITING: usize = 64;
 
 /// The calls that run, each with what its answer holds of the memory for results.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct InFlight(Arc<Inner>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
+    at_once: usize,
     running: Mutex<HashMap<RequestId, Running>>,
     freed: Notify,
 }
@@ -33,10 +31,15 @@ struct Running {
 }
 
 impl InFlight {
+    /// None yet; as many as `at_once` may run.
+    pub(super) fn new(at_once: usize) -> Self {
+        Self(Arc::new(Inner { at_once, running: Mutex::default(), freed: Notify::new() }))
+    }
+
     /// Takes a place for `id`, where one is free, and gives its answer's memory a place too. The caller has made sure that the id isn't [in use](Self::holds).
     pub(super) fn admit(&self, id: &RequestId) -> Option<Held> {
         let mut running = self.running();
-        if running.len() == MAX_IN_FLIGHT {
+        if running.len() >= self.0.at_once {
             return None;
         }
         let call = running.entry(id.clone()).or_default();
@@ -94,9 +97,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_is_free_again_when_its_call_is_answered() {
-        let calls = InFlight::default();
+        let calls = InFlight::new(16);
         let id = |number: usize| RequestId::Number(i64::try_from(number).unwrap());
-        for number in 0..MAX_IN_FLIGHT {
+        for number in 0..16 {
             assert!(calls.admit(&id(number)).is_some());
         }
         assert!(calls.admit(&id(99)).is_none());

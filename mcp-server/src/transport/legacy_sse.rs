@@ -24,6 +24,7 @@ use super::gate::Gate;
 use super::http::Refusal;
 use super::outgoing::{self, Outgoing};
 use super::request_body;
+use crate::mcp::host::Host;
 
 /// Where a stream is opened.
 pub(super) const SSE_PATH: &str = "/sse";
@@ -44,7 +45,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub(super) type Streams = Directory<mpsc::Sender<Arrival>>;
 
 /// Opens a stream, which is a connection until either side ends it.
-pub(super) async fn open(gate: Gate, principal: Principal, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn open(gate: Gate<impl Host>, principal: Principal, request: Request) -> Result<Response, Refusal> {
     if request.method() != Method::GET {
         return Err(Refusal::Method);
     }
@@ -57,10 +58,10 @@ pub(super) async fn open(gate: Gate, principal: Principal, request: Request) -> 
     let terms = gate.terms(principal.clone());
     let id = gate.streams.insert(principal, inbox);
     let events = Events::new(&id, messages, terms.gone.clone());
-    let streams = gate.streams.clone();
-    gate.connections.spawn(async move {
-        connection::serve(terms, arrivals, outbox).await;
-        streams.remove(&id);
+    let connections = gate.connections.clone();
+    connections.spawn(async move {
+        connection::serve(&gate.host, terms, arrivals, outbox).await;
+        gate.streams.remove(&id);
         drop(place);
     });
     let headers = [
@@ -73,7 +74,7 @@ pub(super) async fn open(gate: Gate, principal: Principal, request: Request) -> 
 }
 
 /// Takes a message to the session that its address names; the answer comes as an event there.
-pub(super) async fn post(gate: Gate, principal: Principal, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn post(gate: Gate<impl Host>, principal: Principal, request: Request) -> Result<Response, Refusal> {
     if request.method() != Method::POST {
         return Err(Refusal::Method);
     }

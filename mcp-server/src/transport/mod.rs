@@ -17,4 +17,3 @@ mod websocket;
 
 pub use self::gate::Gate;
 pub use self::http::router;
-pub use in_flight::MAX_IN_FLIGHT;

@@ -15,7 +15,7 @@ use super::connection::{self, Arrival, Ending, Terms};
 use super::incoming::{self, Fault};
 use super::outgoing::{self, Outgoing};
 use crate::config::STDIO_KEY;
-use crate::mcp::handler::Service;
+use crate::mcp::host::Host;
 
 /// Lines that may have been read and not taken up; more stay in the pipe.
 const READ_AHEAD: usize = 4;
@@ -27,12 +27,7 @@ const FAREWELL: Duration = Duration::from_millis(250);
 ///
 /// # Errors
 /// Where the operating system starts no more threads.
-pub async fn serve(
-    service: Service,
-    push_registry: bool,
-    max_message_bytes: usize,
-    kill: &CancellationToken,
-) -> std::io::Result<()> {
+pub async fn serve(host: impl Host, max_message_bytes: usize, kill: &CancellationToken) -> std::io::Result<()> {
     let gone = kill.child_token();
     let (arrived, arrivals) = mpsc::channel(READ_AHEAD);
     thread::Builder::new().name("stdin".to_owned()).spawn(move || {
@@ -47,10 +42,10 @@ pub async fn serve(
         closed.cancel();
         let _ = written.send(());
     })?;
+    let principal = Principal { name: Arc::from(STDIO_KEY) };
     let terms = Terms {
-        service,
-        principal: Principal { name: Arc::from(STDIO_KEY) },
-        push_registry,
+        max_in_flight: host.max_in_flight(&principal),
+        principal,
         // Whoever started the process may take their time: they keep nobody else out.
         opening_limit: None,
         idle_limit: None,
@@ -58,7 +53,7 @@ pub async fn serve(
         gone,
         ending: Ending::default(),
     };
-    connection::serve(terms, arrivals, outbox).await;
+    connection::serve(&host, terms, arrivals, outbox).await;
     let _ = tokio::time::timeout(FAREWELL, writer).await;
     Ok(())
 }

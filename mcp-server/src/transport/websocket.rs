@@ -23,6 +23,7 @@ use super::gate::Gate;
 use super::handshake::Upgrade;
 use super::incoming;
 use super::outgoing::{self, Outgoing};
+use crate::mcp::host::Host;
 
 /// How often a ping goes out.
 const PING_EVERY: Duration = Duration::from_secs(20);
@@ -46,7 +47,7 @@ const WRITE_BUFFER: usize = 8 * FRAME_BYTES;
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// Serves one client from the upgrade to the close.
-pub(super) async fn serve(upgrade: Upgrade, gate: Gate, principal: Principal) {
+pub(super) async fn serve(upgrade: Upgrade, gate: Gate<impl Host>, principal: Principal) {
     let socket = match upgrade.into_socket().await {
         Ok(upgraded) => upgraded,
         Err(error) => return debug!(%error, "the upgrade came to nothing"),
@@ -61,7 +62,7 @@ pub(super) async fn serve(upgrade: Upgrade, gate: Gate, principal: Principal) {
     let terms = Terms { idle_limit: Some(IDLE_LIMIT), ..gate.terms(principal) };
     let frames = Frames { stream, ending: terms.ending.clone() };
     let writer = tokio::spawn(write(sink, messages, terms.gone.clone(), terms.ending.clone()));
-    connection::serve(terms, frames, outbox).await;
+    connection::serve(&gate.host, terms, frames, outbox).await;
     if let Err(error) = writer.await {
         warn!(%error, "a connection's writer failed");
     }

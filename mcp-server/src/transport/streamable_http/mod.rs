@@ -26,7 +26,7 @@ use super::gate::Gate;
 use super::http::Refusal;
 use super::request_body;
 use crate::executor::Held;
-use crate::mcp::handler::Session;
+use crate::mcp::host::Host;
 
 pub(super) use self::sessions::Sessions;
 
@@ -37,7 +37,7 @@ const SESSION_ID: &str = "mcp-session-id";
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Answers one request of `principal`.
-pub(super) async fn answer(gate: Gate, principal: Principal, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn answer(gate: Gate<impl Host>, principal: Principal, request: Request) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
     match parts.method {
         Method::POST => post(gate, principal, parts, body).await,
@@ -51,7 +51,7 @@ pub(super) async fn answer(gate: Gate, principal: Principal, request: Request) -
     }
 }
 
-async fn post(gate: Gate, principal: Principal, parts: Parts, body: Body) -> Result<Response, Refusal> {
+async fn post(gate: Gate<impl Host>, principal: Principal, parts: Parts, body: Body) -> Result<Response, Refusal> {
     if gate.draining.is_cancelled() {
         return Err(Refusal::Stopping);
     }
@@ -70,11 +70,11 @@ async fn post(gate: Gate, principal: Principal, parts: Parts, body: Body) -> Res
 }
 
 /// Lets rmcp answer, and sees to it that rows leave with their digits and that their memory is counted until they have.
-async fn hand_over(gate: &Gate, visit: Visit, mut parts: Parts, body: Bytes) -> Response {
+async fn hand_over<H: Host>(gate: &Gate<H>, visit: Visit<H>, mut parts: Parts, body: Bytes) -> Response {
     let held = Held::default();
     parts.extensions.insert(held.clone());
-    let (service, terms) = (gate.service.clone(), visit.terms());
-    let session = move || Ok(Session::new(service.clone(), terms.principal.clone(), terms.gone.clone()));
+    let (host, terms) = (gate.host.clone(), visit.terms());
+    let session = move || Ok(host.session(&terms.principal, &terms.gone));
     let mut config = StreamableHttpServerConfig::default();
     config.sse_keep_alive = Some(KEEP_ALIVE);
     // Nothing is kept for clients that come back: an answer whose stream is gone is cancelled.
@@ -95,7 +95,7 @@ fn opens_session(message: &ClientJsonRpcMessage) -> bool {
     matches!(message, JsonRpcMessage::Request(request) if matches!(request.request, ClientRequest::InitializeRequest(_)))
 }
 
-fn owns(gate: &Gate, principal: &Principal, parts: &Parts) -> bool {
+fn owns(gate: &Gate<impl Host>, principal: &Principal, parts: &Parts) -> bool {
     let id = parts.headers.get(SESSION_ID).and_then(|id| id.to_str().ok());
     // Where none is named, rmcp says so.
     id.is_none_or(|id| gate.sessions.find(id, principal).is_some())

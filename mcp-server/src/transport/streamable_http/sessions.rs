@@ -19,7 +19,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::mcp::push;
+use crate::mcp::host::Host;
 use crate::transport::calls::id_in_use;
 use crate::transport::connection::{Arrival, Connection, Framing, Terms};
 use crate::transport::directory::Directory;
@@ -50,8 +50,8 @@ pub(in crate::transport) struct Session {
 }
 
 /// One request's view of the sessions: what rmcp looks up through it is looked up for the key that came with the request.
-pub(super) struct Visit {
-    gate: Gate,
+pub(super) struct Visit<H> {
+    gate: Gate<H>,
     terms: Terms,
     /// For the session that this request opens, where it does.
     place: Mutex<Option<OwnedSemaphorePermit>>,
@@ -71,8 +71,8 @@ pub(super) enum SessionError {
     NoPlace,
 }
 
-impl Visit {
-    pub(super) fn new(gate: Gate, principal: Principal, place: Option<OwnedSemaphorePermit>) -> Self {
+impl<H: Host> Visit<H> {
+    pub(super) fn new(gate: Gate<H>, principal: Principal, place: Option<OwnedSemaphorePermit>) -> Self {
         let terms = Terms { idle_limit: Some(IDLE_LIMIT), ..gate.terms(principal) };
         Self { gate, terms, place: Mutex::new(place) }
     }
@@ -87,7 +87,7 @@ impl Visit {
     }
 }
 
-impl SessionManager for Visit {
+impl<H: Host> SessionManager for Visit<H> {
     type Error = SessionError;
     type Transport = Connection<Inbox>;
 
@@ -150,12 +150,8 @@ impl SessionManager for Visit {
         id: &SessionId,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, SessionError> {
         let session = self.session(id)?;
-        let Terms { service, principal, push_registry, .. } = &self.terms;
-        let push = push_registry.then(|| {
-            let may_act_for = service.tools.policies.may_act_for(&principal.name);
-            push::notification(&service.registry, service.max_in_flight, may_act_for)
-        });
-        Ok(Events(session.routes.listen(push)))
+        let greeting = self.gate.host.greeting(&self.terms.principal);
+        Ok(Events(session.routes.listen(greeting)))
     }
 
     async fn resume(
