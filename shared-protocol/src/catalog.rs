@@ -20,12 +20,24 @@ pub struct CatalogPage {
     pub timezone: String,
     /// Schemas in which unqualified names are looked up, in order.
     pub search_path: Vec<String>,
+    /// Whether the columns' values have been read.
+    pub samples: SamplesState,
     /// Tables, views and other relations by schema and name.
     pub tables: Vec<Table>,
     /// The user's own functions; built-ins are sql-guard's.
     pub functions: Vec<Function>,
     /// Where the next page starts; `null` on the last.
     pub next_cursor: Option<String>,
+}
+
+/// Whether the values of columns ([`Column::sample_values`]) are there. The fingerprint changes when they come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SamplesState {
+    /// They are being read.
+    Loading,
+    /// They are there, as far as they can be told.
+    Complete,
 }
 
 /// A table, view, materialised view, partitioned or foreign table.
@@ -106,6 +118,9 @@ pub struct Column {
     pub numeric_scale: Option<i32>,
     /// The labels of its enum type, in order.
     pub enum_values: Option<Vec<String>>,
+    /// Values that stand in it, the most frequent first, where it is a text column with few different ones; at most 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_values: Option<Vec<String>>,
     /// Whether it is generated from others.
     pub is_generated: bool,
     /// Whether it is an identity column.

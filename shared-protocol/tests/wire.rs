@@ -1,7 +1,9 @@
 //! The wire forms, as snapshots: a change here is a change for every client.
 
 use serde_json::{Map, Value, json};
-use shared_protocol::catalog::{CatalogPage, Column, Constraint, ForeignKey, Function, Index, Table, TableKind};
+use shared_protocol::catalog::{
+    CatalogPage, Column, Constraint, ForeignKey, Function, Index, SamplesState, Table, TableKind,
+};
 use shared_protocol::endpoint::meta;
 use shared_protocol::envelope::{RegistryPush, ToolCall, ToolDescription, ToolResult};
 use shared_protocol::error::{ErrorCode, ErrorContext, ErrorDetail, Position, ToolFailure};
@@ -113,6 +115,7 @@ fn a_page_of_the_catalog() {
         numeric_precision: None,
         numeric_scale: None,
         enum_values: Some(vec![name("new"), name("shipped")]),
+        sample_values: Some(vec![name("north")]),
         is_generated: false,
         is_identity: false,
         masked: false,
@@ -173,6 +176,7 @@ fn a_page_of_the_catalog() {
         server_version: name("15.18"),
         timezone: name("UTC"),
         search_path: vec![name("public")],
+        samples: SamplesState::Complete,
         tables: vec![table],
         functions: vec![function],
         next_cursor: Some(name("0f3c-1")),

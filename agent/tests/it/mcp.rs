@@ -167,7 +167,7 @@ fn catalog() -> Value {
     };
     json!({
         "fingerprint": "f1", "database": "shop", "description": null, "server_version": "15.0", "timezone": "UTC",
-        "search_path": ["public"], "functions": [], "next_cursor": null,
+        "search_path": ["public"], "samples": "complete", "functions": [], "next_cursor": null,
         "tables": [{
             // Longer than the smallest budget of a prompt.
             "table_name": "users", "schema_name": "public", "type": "table", "description": "Whoever buys. ".repeat(50),

@@ -10,7 +10,9 @@ use sql_guard::{Guard, Rejection};
 use tokio::sync::Mutex;
 use tracing::{debug, info, warn};
 
+use super::changes::Changes;
 use super::introspect;
+use super::samples::Samples;
 use super::snapshot::Snapshot;
 use super::visible::Visible;
 use crate::databases::{AcquireError, ConnectError, Database, Frame, Session};
@@ -53,8 +55,7 @@ pub struct CatalogCache(Arc<Inner>);
 struct Inner {
     database: Arc<Database>,
     guard: Guard,
-    /// By snapshot and rules.
-    visible: Cache<(u64, u64), Arc<Visible>>,
+    visible: Cache<Sight, Arc<Visible>>,
     ttl: Duration,
     current: ArcSwapOption<Snapshot>,
     /// Held while a load runs; says when the last one began.
@@ -63,7 +64,14 @@ struct Inner {
     looking: Mutex<Option<Instant>>,
     /// How the last load ended.
     outcome: ArcSwapOption<Outcome>,
+    /// Held while values of columns are read.
+    sampling: Mutex<()>,
+    /// Who is told of a new catalog. Where nobody is, nobody needs the values of its columns either.
+    changes: Option<Changes>,
 }
+
+/// What a caller's view is made of, by their numbers: a snapshot, rules, and the values of columns, where there are any.
+type Sight = (u64, u64, Option<u64>);
 
 /// How a load ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +122,16 @@ impl CatalogCache {
             loading: Mutex::default(),
             looking: Mutex::default(),
             outcome: ArcSwapOption::empty(),
+            sampling: Mutex::default(),
+            changes: None,
         }))
+    }
+
+    /// The same, which tells of each new catalog, and reads the values of its columns behind it.
+    #[must_use]
+    pub(super) fn with_changes(self, changes: Changes) -> Self {
+        let inner = Arc::into_inner(self.0).expect("nobody else has a cache that was just made");
+        Self(Arc::new(Inner { changes: Some(changes), ..inner }))
     }
 
     /// The database that it is of.
@@ -152,12 +169,21 @@ impl CatalogCache {
     /// # Errors
     /// SERVER_BUSY where the guard has no time for it.
     pub async fn visible(&self, snapshot: &Arc<Snapshot>, rules: &Rules) -> Result<Arc<Visible>, Arc<Rejection>> {
+        let samples = snapshot.samples();
+        let without: Sight = (snapshot.serial(), rules.id, None);
+        let sight: Sight = (without.0, without.1, samples.as_ref().map(|samples| samples.serial()));
         let made = async {
-            let catalog: Arc<Snapshot> = Arc::clone(snapshot);
-            let access = self.0.guard.access(catalog, Arc::clone(&rules.policy)).await?;
-            Ok(Arc::new(Visible::new(Arc::clone(snapshot), access, &rules.policy)))
+            // What may be done with a catalog doesn't hang on the values of its columns.
+            let access = match self.0.visible.get(&without).await {
+                Some(known) => Arc::clone(known.access()),
+                None => {
+                    let catalog: Arc<Snapshot> = Arc::clone(snapshot);
+                    self.0.guard.access(catalog, Arc::clone(&rules.policy)).await?
+                }
+            };
+            Ok(Arc::new(Visible::new(Arc::clone(snapshot), samples.as_deref(), access, &rules.policy)))
         };
-        self.0.visible.try_get_with((snapshot.serial(), rules.id), made).await
+        self.0.visible.try_get_with(sight, made).await
     }
 
     /// The catalog. One in memory is given at once, and read again behind the caller's back where it is old or DDL has changed
@@ -205,7 +231,7 @@ impl CatalogCache {
 
 impl Inner {
     /// Reads the catalog again where DDL has changed anything since `known` was read.
-    async fn look(&self, known: &Snapshot) {
+    async fn look(self: &Arc<Self>, known: &Snapshot) {
         let Ok(mut last) = self.looking.try_lock() else { return };
         *last = Some(Instant::now());
         let changes = self.changes().await;
@@ -215,7 +241,7 @@ impl Inner {
     }
 
     /// Reads the catalog again, unless that is under way or was tried within `gap`.
-    async fn refresh(&self, gap: Duration) {
+    async fn refresh(self: &Arc<Self>, gap: Duration) {
         let Ok(mut last) = self.loading.try_lock() else { return };
         if last.is_none_or(|last| last.elapsed() >= gap) {
             // A failure is logged, and the old one stays.
@@ -224,7 +250,7 @@ impl Inner {
     }
 
     /// A catalog that isn't `known`: one that somebody else has just loaded, or one loaded now; `known` where loading fails.
-    async fn newer_than(&self, known: Option<&Arc<Snapshot>>) -> Result<Arc<Snapshot>, LoadError> {
+    async fn newer_than(self: &Arc<Self>, known: Option<&Arc<Snapshot>>) -> Result<Arc<Snapshot>, LoadError> {
         let mut last = self.loading.lock().await;
         match (self.current.load_full(), known) {
             (Some(current), Some(known)) if !Arc::ptr_eq(&current, known) => return Ok(current),
@@ -244,7 +270,7 @@ impl Inner {
     }
 
     /// Loads, within a deadline, and takes what came as the current one.
-    async fn load(&self, last: &mut Option<Instant>) -> Result<Arc<Snapshot>, LoadError> {
+    async fn load(self: &Arc<Self>, last: &mut Option<Instant>) -> Result<Arc<Snapshot>, LoadError> {
         let started = Instant::now();
         *last = Some(started);
         let loaded = tokio::time::timeout(LOAD_LIMIT, self.read()).await.unwrap_or(Err(LoadError::TimedOut));
@@ -255,8 +281,17 @@ impl Inner {
                 let (tables, duration_ms) = (snapshot.table_count(), started.elapsed().as_secs_f64() * 1000.0);
                 info!(database, tables, duration_ms, "catalog of {database} loaded");
                 let snapshot = Arc::new(snapshot);
+                if let Some(samples) = self.current.load().as_ref().and_then(|old| old.samples()) {
+                    // They are more likely right than wrong until they are read again.
+                    snapshot.take_samples(samples);
+                }
                 self.current.store(Some(Arc::clone(&snapshot)));
                 self.outcome.store(Some(Arc::new(Outcome::Loaded)));
+                if let Some(changes) = self.changes.clone() {
+                    changes.tell();
+                    // It has a deadline.
+                    tokio::spawn(Arc::clone(self).sample(Arc::clone(&snapshot), changes));
+                }
                 Ok(snapshot)
             }
             Err(error) => {
@@ -266,6 +301,18 @@ impl Inner {
                 warn!(database, error = %Chain(&error), "catalog of {database} could not be read");
                 Err(error)
             }
+        }
+    }
+
+    /// Reads the values of a catalog's columns, unless a newer one has taken its place.
+    async fn sample(self: Arc<Self>, snapshot: Arc<Snapshot>, changes: Changes) {
+        let _turn = self.sampling.lock().await;
+        if !self.current.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, &snapshot)) {
+            return;
+        }
+        let samples = Samples::read(&self.database, &snapshot).await;
+        if samples.is_some_and(|samples| snapshot.take_samples(Arc::new(samples))) {
+            changes.tell();
         }
     }
 

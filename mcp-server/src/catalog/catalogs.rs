@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sql_guard::Guard;
 
-use super::CatalogCache;
+use super::{CatalogCache, Changes};
 use crate::databases::Database;
 
 /// The catalogs by database. Clones share them.
@@ -16,13 +16,14 @@ pub struct Catalogs(Arc<Inner>);
 struct Inner {
     guard: Guard,
     ttl: Duration,
+    changes: Changes,
     caches: Mutex<HashMap<String, CatalogCache>>,
 }
 
 impl Catalogs {
     /// None yet; those older than `ttl` are read again.
     pub fn new(guard: Guard, ttl: Duration) -> Self {
-        Self(Arc::new(Inner { guard, ttl, caches: Mutex::default() }))
+        Self(Arc::new(Inner { guard, ttl, changes: Changes::default(), caches: Mutex::default() }))
     }
 
     /// The catalog of a database.
@@ -30,8 +31,16 @@ impl Catalogs {
         let mut caches = self.0.caches.lock().unwrap_or_else(PoisonError::into_inner);
         // One of the same name may have been dropped and made anew.
         caches.retain(|name, cache| name != database.name() || Arc::ptr_eq(cache.database(), database));
-        let made = || CatalogCache::new(Arc::clone(database), self.0.guard.clone(), self.0.ttl);
+        let made = || {
+            let (guard, changes) = (self.0.guard.clone(), self.0.changes.clone());
+            CatalogCache::new(Arc::clone(database), guard, self.0.ttl).with_changes(changes)
+        };
         caches.entry(database.name().to_owned()).or_insert_with(made).clone()
+    }
+
+    /// Word that callers may see something else than before.
+    pub fn changes(&self) -> &Changes {
+        &self.0.changes
     }
 
     /// Forgets those of databases that are served no more.

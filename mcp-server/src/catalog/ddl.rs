@@ -8,8 +8,9 @@ use shared_protocol::catalog::{Column, Constraint, Function, Table, TableKind};
 use super::identifier::quoted;
 use super::visible::Visible;
 
-/// Everything that the caller may see: types, tables and views with their keys and comments, functions.
-pub fn ddl(visible: &Visible) -> String {
+/// Everything that the caller may see: types, tables and views with their keys and comments, functions. What takes more than about
+/// `bytes` in a message is left out, and the end says so.
+pub fn ddl(visible: &Visible, bytes: usize) -> String {
     let snapshot = visible.snapshot();
     let mut text = format!("-- Database {}", snapshot.database);
     if let Some(description) = snapshot.description() {
@@ -17,21 +18,36 @@ pub fn ddl(visible: &Visible) -> String {
     }
     let path = snapshot.search_path.join(", ");
     let _ = writeln!(text, "\n-- PostgreSQL {}, search_path {path}", snapshot.server_version);
-    write_tables(&mut text, visible.tables());
-    for Function { schema, name, args, returns, .. } in &visible.functions {
-        let _ = writeln!(text, "\nCREATE FUNCTION {}.{}({args}) RETURNS {returns};", quoted(schema), quoted(name));
-    }
+    write_statements(&mut text, visible.tables(), &visible.functions, bytes);
     text
 }
 
-fn write_tables(text: &mut String, tables: &[Table]) {
-    for definition in types(tables).values() {
-        let _ = writeln!(text, "\n{definition}");
+/// Types, tables and functions, as far as there is room.
+fn write_statements(text: &mut String, tables: &[Table], functions: &[Function], bytes: usize) {
+    let types = types(tables);
+    let total = types.len() + tables.len() + functions.len();
+    let statements =
+        types.into_values().chain(tables.iter().map(table_text)).chain(functions.iter().map(function_text));
+    let mut used = bytes_in_string(text);
+    for (at, statement) in statements.enumerate() {
+        used += bytes_in_string(&statement) + 2;
+        if used > bytes {
+            let left = total - at;
+            let _ =
+                writeln!(text, "\n-- There is no room for {left} more: list_tables and describe_table tell of all.");
+            return;
+        }
+        let _ = writeln!(text, "\n{}", statement.trim_end());
     }
-    for table in tables {
-        text.push('\n');
-        write_table(text, table);
-    }
+}
+
+fn function_text(Function { schema, name, args, returns, .. }: &Function) -> String {
+    format!("CREATE FUNCTION {}.{}({args}) RETURNS {returns};", quoted(schema), quoted(name))
+}
+
+/// Bytes that a text takes in a JSON string.
+pub(super) fn bytes_in_string(text: &str) -> usize {
+    text.len() + text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n')).count()
 }
 
 /// The types of the columns that are the database's own, by name.
@@ -54,7 +70,8 @@ fn definition_of(column: &Column) -> Option<String> {
     }
 }
 
-fn write_table(text: &mut String, table: &Table) {
+fn table_text(table: &Table) -> String {
+    let mut text = String::new();
     if let Some(description) = &table.description {
         let _ = writeln!(text, "-- {}", one_line(description));
     }
@@ -81,7 +98,7 @@ fn write_table(text: &mut String, table: &Table) {
     if let Some(rows) = table.estimated_row_count {
         let _ = write!(text, " -- about {rows} rows");
     }
-    text.push('\n');
+    text
 }
 
 fn column_text(column: &Column) -> String {
@@ -149,7 +166,7 @@ mod tests {
             referenced_table: None,
         });
         let mut text = String::new();
-        write_tables(&mut text, &[orders]);
+        write_statements(&mut text, &[orders.clone()], &[], 10_000);
         let expected = r#"
 CREATE DOMAIN email AS text CHECK (VALUE ~ '@');
 
@@ -168,5 +185,9 @@ CREATE TABLE public."order" (
 ) PARTITION BY RANGE (id); -- about 1500 rows
 "#;
         assert_eq!(text, expected);
+        let mut short = String::new();
+        write_statements(&mut short, &[orders], &[], 150);
+        let end = "\n-- There is no room for 2 more: list_tables and describe_table tell of all.\n";
+        assert_eq!(short, format!("{}{end}", &expected[..short.len() - end.len()]));
     }
 }

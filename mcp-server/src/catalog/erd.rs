@@ -5,9 +5,31 @@ use std::fmt::Write;
 
 use shared_protocol::catalog::{Column, ForeignKey, Table};
 
+use super::ddl::bytes_in_string;
+
 /// The diagram of `tables`, as text that Mermaid parses whatever they are called. `on_path` says whether a table is found by its name
-/// alone; others are called by their schema, too.
-pub fn erd(tables: &[Table], on_path: impl Fn(&Table) -> bool) -> String {
+/// alone; others are called by their schema, too. Where there is more than about `bytes` of it, columns are left out, then tables, and
+/// a comment says so.
+pub fn erd(tables: &[Table], on_path: impl Fn(&Table) -> bool, bytes: usize) -> String {
+    let whole = drawn(tables, &on_path, true);
+    if bytes_in_string(&whole) <= bytes {
+        return whole;
+    }
+    let mut shown = tables.len();
+    loop {
+        let part = drawn(&tables[..shown], &on_path, false);
+        let note = match tables.len() - shown {
+            0 => "%% There is no room for columns.\n".to_owned(),
+            left => format!("%% There is no room for columns, and for {left} more tables.\n"),
+        };
+        if shown == 0 || bytes_in_string(&part) + note.len() <= bytes {
+            return part + &note;
+        }
+        shown /= 2;
+    }
+}
+
+fn drawn(tables: &[Table], on_path: &impl Fn(&Table) -> bool, with_columns: bool) -> String {
     let mut taken = HashSet::new();
     let mut entities: HashMap<(&str, &str), String> = HashMap::new();
     let mut text = "erDiagram\n".to_owned();
@@ -15,7 +37,7 @@ pub fn erd(tables: &[Table], on_path: impl Fn(&Table) -> bool) -> String {
         let schema = if on_path(table) { String::new() } else { format!("{}.", table.schema_name) };
         let entity = entity(&format!("{schema}{}", table.table_name), &mut taken);
         let _ = writeln!(text, "    {entity} {{");
-        for column in &table.columns {
+        for column in table.columns.iter().filter(|_| with_columns) {
             let _ = writeln!(text, "        {}", attribute(column, table));
         }
         text.push_str("    }\n");
@@ -123,7 +145,7 @@ mod tests {
         };
         notes.columns.push(price);
         notes.foreign_keys.push(key(&notes, "user_id", &users));
-        let text = erd(&[notes, users], |table| table.schema_name == "public");
+        let text = erd(&[notes, users], |table| table.schema_name == "public", 10_000);
         let expected = r#"erDiagram
     "crm.Odd _100__ notes" {
         integer id PK
@@ -158,7 +180,7 @@ mod tests {
     #[test]
     fn tables_of_one_name_are_told_apart() {
         let tables = [table("a", "x%", &[]), table("a", "x_", &[])];
-        let text = erd(&tables, |_| true);
+        let text = erd(&tables, |_| true, 10_000);
         assert_eq!(text, "erDiagram\n    \"x_\" {\n    }\n    \"x_ 2\" {\n    }\n");
     }
 }

@@ -3,6 +3,7 @@
 mod assembly;
 mod cache;
 mod catalogs;
+mod changes;
 pub mod ddl;
 pub mod erd;
 mod facts;
@@ -11,6 +12,7 @@ mod introspect;
 pub mod join_path;
 mod page;
 mod path;
+mod samples;
 mod search;
 mod sizes;
 mod snapshot;
@@ -20,6 +22,7 @@ mod visible;
 
 pub use cache::{CatalogCache, LoadError, Status};
 pub use catalogs::Catalogs;
+pub use changes::Changes;
 pub use identifier::quoted;
 pub use page::{PageError, page};
 pub use path::OnPath;

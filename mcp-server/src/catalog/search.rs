@@ -1,4 +1,4 @@
-//! Tables and columns by words: of their names, their comments and the labels of their types.
+//! Tables and columns by words: of their names, their comments, the labels of their types and the values in them.
 
 use shared_protocol::catalog::{Column, Table};
 use shared_protocol::tool::search_schema::{MatchKind, SchemaMatch};
@@ -32,7 +32,7 @@ const OF_LONG: f64 = 0.9;
 const OF_LONG_TABLE: f64 = 0.5;
 /// Of what a name comes to, a column of a table.
 const OF_COLUMN: f64 = 0.97;
-/// Of the same in a label.
+/// Of the same in a label or a value.
 const OF_LABEL: f64 = 0.65;
 /// Of the same in a comment.
 const OF_COMMENT: f64 = 0.6;
@@ -50,9 +50,11 @@ pub fn search(tables: &[Table], text: &str) -> Vec<SchemaMatch> {
         found.extend(wanted.find(&fields).map(|(kind, score)| entry(table, None, kind, score)));
         for column in &table.columns {
             let labels = column.enum_values.iter().flatten().map(|label| Name::new(label)).collect();
+            let values = column.sample_values.iter().flatten().map(|value| Name::new(value)).collect();
             let fields = [
                 Field { kind: MatchKind::Column, weight: OF_COLUMN, names: vec![Name::new(&column.name)] },
                 Field { kind: MatchKind::EnumValue, weight: OF_LABEL, names: labels },
+                Field { kind: MatchKind::SampledValue, weight: OF_LABEL, names: values },
                 Field::comment(column.description.as_deref()),
             ];
             let score = wanted.find_beside(&fields, &name);

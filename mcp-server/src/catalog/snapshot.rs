@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use arc_swap::ArcSwapOption;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared_protocol::catalog::{self, Table};
 use sql_guard::{Function, FunctionRef, Hook, ObjectId, Operator, Relation, RelationName, TypeName, UserType};
 
 use super::facts::Facts;
+use super::samples::Samples;
 
 /// What introspection read.
 #[derive(Debug)]
@@ -47,7 +49,7 @@ pub(super) struct NumberedType {
     pub(super) written: String,
 }
 
-/// A catalog, never changed: a newer one takes its place whole.
+/// A catalog, never changed but for its samples, which come later: a newer one takes its place whole.
 #[derive(Debug)]
 pub struct Snapshot {
     serial: u64,
@@ -62,6 +64,7 @@ pub struct Snapshot {
     types: HashMap<u32, NumberedType>,
     pub(super) schemas: Vec<Schema>,
     facts: Facts,
+    samples: ArcSwapOption<Samples>,
     /// Another number where DDL has changed something; nothing where that can't be told.
     pub(super) changes: Option<i64>,
     /// When it was read.
@@ -87,6 +90,7 @@ impl Snapshot {
             tables,
             functions,
             schemas,
+            samples: ArcSwapOption::empty(),
             changes,
             loaded_at: Instant::now(),
             loaded_on: Utc::now(),
@@ -96,6 +100,26 @@ impl Snapshot {
     /// Tells it from every other snapshot of the process.
     pub fn serial(&self) -> u64 {
         self.serial
+    }
+
+    /// The values of its columns, once they have been read.
+    pub(super) fn samples(&self) -> Option<Arc<Samples>> {
+        self.samples.load_full()
+    }
+
+    /// Takes these for the values of its columns; whether they are others than before.
+    pub(super) fn take_samples(&self, samples: Arc<Samples>) -> bool {
+        let is_new = self.samples.load().as_ref().is_none_or(|known| !known.are_like(&samples));
+        if is_new {
+            self.samples.store(Some(samples));
+        }
+        is_new
+    }
+
+    /// Whether a relation has row-level security, so that its rows depend on who asks.
+    pub(super) fn has_row_security(&self, schema: &str, name: &str) -> bool {
+        let relation: Option<&Relation> = sql_guard::Catalog::relation(self, schema, name);
+        relation.is_some_and(|relation| relation.runs_code)
     }
 
     /// The type of that number.

@@ -17,6 +17,7 @@ pub(super) fn column(text: &str) -> Column {
         numeric_precision: None,
         numeric_scale: None,
         enum_values: None,
+        sample_values: None,
         is_generated: false,
         is_identity: false,
         masked: text.contains('*'),

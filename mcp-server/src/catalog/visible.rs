@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use shared_protocol::catalog::{Column, Constraint, ForeignKey, Function, Index, Table};
+use shared_protocol::catalog::{Column, Constraint, ForeignKey, Function, Index, SamplesState, Table};
 use sql_guard::{Access, Catalog, Policy, RelationName, Restriction};
 
 use super::Snapshot;
+use super::samples::Samples;
 use super::snapshot::Schema;
 use crate::executor::Directory;
 
@@ -21,7 +22,10 @@ pub struct Visible {
     pub(super) tables: Vec<Table>,
     pub(super) functions: Vec<Function>,
     schemas: Vec<VisibleSchema>,
-    pub(super) fingerprint: String,
+    /// Whether the columns' values have been read.
+    pub(super) samples: SamplesState,
+    structure: String,
+    fingerprint: String,
 }
 
 /// A schema as one caller sees it.
@@ -39,7 +43,7 @@ pub struct VisibleSchema {
     pub table_count: usize,
 }
 
-/// What the fingerprint is taken over: all that the caller sees.
+/// What the structure's hash is taken over: all that the caller sees but the values of columns.
 #[derive(Serialize)]
 struct Seen<'a> {
     database: &'a str,
@@ -53,9 +57,14 @@ struct Seen<'a> {
 }
 
 impl Visible {
-    /// What of `snapshot` the access, which was made from it and the policy, leaves.
-    pub(super) fn new(snapshot: Arc<Snapshot>, access: Arc<Access>, policy: &Policy) -> Self {
-        let tables: Vec<Table> =
+    /// What of `snapshot`, with these values of its columns, the access leaves that was made from it and the policy.
+    pub(super) fn new(
+        snapshot: Arc<Snapshot>,
+        samples: Option<&Samples>,
+        access: Arc<Access>,
+        policy: &Policy,
+    ) -> Self {
+        let mut tables: Vec<Table> =
             snapshot.tables.iter().filter_map(|table| visible_table(table, &snapshot, &access)).collect();
         // One that may not be called could speak of what is hidden by its very signature.
         let functions =
@@ -73,9 +82,11 @@ impl Visible {
             functions: &functions,
             schemas: &schemas,
         };
-        let text = serde_json::to_vec(&seen).expect("a catalog is plain data");
-        let fingerprint = Sha256::digest(&text)[..12].iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { snapshot, access, tables, functions, schemas, fingerprint }
+        let structure = hash(&seen);
+        let shown: Vec<_> = samples.iter().flat_map(|samples| add_samples(&mut tables, samples, &snapshot)).collect();
+        let samples = if samples.is_some() { SamplesState::Complete } else { SamplesState::Loading };
+        let fingerprint = hash(&(&structure, samples, shown));
+        Self { snapshot, access, tables, functions, schemas, samples, structure, fingerprint }
     }
 
     /// The catalog that it was made from.
@@ -91,6 +102,11 @@ impl Visible {
     /// Changes when anything that the caller sees changes.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    /// The same of all but the values of columns, which come later and change with the data.
+    pub fn structure(&self) -> &str {
+        &self.structure
     }
 
     /// The tables and views, by schema and name.
@@ -139,7 +155,7 @@ impl Visible {
 
     /// Whether a relation has row-level security, so that its rows depend on who asks.
     pub fn has_row_security(&self, table: &Table) -> bool {
-        self.snapshot.relation(&table.schema_name, &table.table_name).is_some_and(|relation| relation.runs_code)
+        self.snapshot.has_row_security(&table.schema_name, &table.table_name)
     }
 
     /// Whether a view reads relations with row-level security, at any depth, or what isn't known.
@@ -322,6 +338,24 @@ fn visible_table(table: &Table, snapshot: &Snapshot, access: &Access) -> Option<
         partition_key: table.partition_key.clone().filter(|key| !tells(key)),
         ..table.clone()
     })
+}
+
+/// Puts the values of columns where they may be told: not of masked ones, and not where rows depend on who asks. What it has put.
+fn add_samples(tables: &mut [Table], samples: &Samples, snapshot: &Snapshot) -> Vec<Vec<String>> {
+    let mut shown = Vec::new();
+    for table in tables.iter_mut().filter(|table| !snapshot.has_row_security(&table.schema_name, &table.table_name)) {
+        for column in table.columns.iter_mut().filter(|column| !column.masked) {
+            let values = samples.of(&table.schema_name, &table.table_name, &column.name).map(<[String]>::to_vec);
+            shown.extend(values.clone());
+            column.sample_values = values;
+        }
+    }
+    shown
+}
+
+fn hash(seen: &impl Serialize) -> String {
+    let text = serde_json::to_vec(seen).expect("a catalog is plain data");
+    Sha256::digest(&text)[..12].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether both ends of a foreign key may be seen.

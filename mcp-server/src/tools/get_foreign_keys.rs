@@ -44,7 +44,7 @@ impl Tool for GetForeignKeys {
         keys.extend(visible.keys_to(&schema_name, &table_name).cloned());
         let incoming_count = keys.len() - outgoing_count;
         let which = (&input.database, &schema_name, &table_name);
-        let listing = Listing::new(NAME, visible.fingerprint(), &which);
+        let listing = Listing::new(NAME, visible.structure(), &which);
         let start = listing.start(input.cursor.as_deref())?;
         let mut page = listing.page(keys, start, input.limit.as_usize(), call);
         let rows = page.entries.len();

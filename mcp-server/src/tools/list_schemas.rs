@@ -39,7 +39,7 @@ impl Tool for ListSchemas {
         let input: ListSchemasInput = parse(arguments)?;
         let (View { visible, .. }, ()) = context.find(input.database.as_deref(), call, |_| Ok(())).await?;
         let which = (&input.database, input.include_system);
-        let listing = Listing::new(NAME, visible.fingerprint(), &which);
+        let listing = Listing::new(NAME, visible.structure(), &which);
         let start = listing.start(input.cursor.as_deref())?;
         let schemas = visible.schemas().iter().filter(|schema| input.include_system || !schema.is_system);
         let page = listing.page(schemas.map(listed).collect(), start, input.limit.as_usize(), call);

@@ -43,7 +43,7 @@ impl Tool for ListTables {
         let find = |view: &View| view.schema(input.schema_name.as_deref());
         let (View { database, visible, .. }, schema) = context.find(input.database.as_deref(), call, find).await?;
         let which = (&input.database, &schema, input.include_views, &input.name_pattern);
-        let listing = Listing::new(NAME, visible.fingerprint(), &which);
+        let listing = Listing::new(NAME, visible.structure(), &which);
         let start = listing.start(input.cursor.as_deref())?;
         let is_wanted = |table: &&Table| {
             (input.include_views || !is_view(table))

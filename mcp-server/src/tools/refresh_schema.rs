@@ -45,11 +45,11 @@ impl Tool for RefreshSchema {
 
 fn told(refreshed: Refreshed) -> RefreshedDatabase {
     let Refreshed { name, before, after, took_ms } = refreshed;
-    let before = before.map(|view| view.visible.fingerprint().to_owned());
+    let before = before.map(|view| view.visible.structure().to_owned());
     RefreshedDatabase {
         name,
         tables: after.visible.tables().len(),
         duration_ms: (took_ms * 1000.0).round() / 1000.0,
-        changed: before.as_deref() != Some(after.visible.fingerprint()),
+        changed: before.as_deref() != Some(after.visible.structure()),
     }
 }

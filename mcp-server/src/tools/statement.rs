@@ -140,7 +140,7 @@ impl Statement<'_> {
     /// What a cursor of this statement is good for.
     fn binding(&self, visible: &Visible) -> Binding {
         let Request { sql, params, .. } = self.request;
-        Binding::new(sql, params, self.catalog.database().name(), &self.call.caller, visible.fingerprint())
+        Binding::new(sql, params, self.catalog.database().name(), &self.call.caller, visible.structure())
     }
 
     fn failed(&self, error: ExecuteError, columns: Vec<String>, is_restricted: bool) -> ToolError {

@@ -2,19 +2,28 @@
 
 use std::fmt::Write;
 
-use harness::{McpServer, ServerOptions, shared_postgres};
+use harness::{McpServer, SHOP, ServerOptions, shared_postgres};
 use serde_json::{Value, json};
-use shared_protocol::catalog::{CatalogPage, Table, TableKind};
+use shared_protocol::catalog::{CatalogPage, SamplesState, Table, TableKind};
 
-use crate::client::Client;
+use crate::client::{Client, until};
 use crate::{database_of, shop_server};
 
+/// A page, once the values of columns are there.
 async fn page(client: &mut Client, uri: &str) -> Result<CatalogPage, Value> {
-    let answer = client.request("resources/read", json!({ "uri": uri })).await;
-    match answer["result"]["contents"][0]["text"].as_str() {
-        Some(text) => Ok(serde_json::from_str(text).unwrap()),
-        None => Err(answer["error"].clone()),
-    }
+    let mut read = None;
+    until("the values of columns are read", async || {
+        let answer = client.request("resources/read", json!({ "uri": uri })).await;
+        let page = match answer["result"]["contents"][0]["text"].as_str() {
+            Some(text) => Ok(serde_json::from_str::<CatalogPage>(text).unwrap()),
+            None => Err(answer["error"].clone()),
+        };
+        let is_whole = page.as_ref().map_or(true, |page| page.samples == SamplesState::Complete);
+        read = Some(page);
+        is_whole
+    })
+    .await;
+    read.unwrap()
 }
 
 fn table<'a>(page: &'a CatalogPage, name: &str) -> &'a Table {
@@ -25,9 +34,7 @@ fn table<'a>(page: &'a CatalogPage, name: &str) -> &'a Table {
 async fn the_shop_is_described_with_keys_comments_and_labels() {
     let server = shop_server().await;
     let mut client = Client::open(&server).await;
-    let listed = client.request("resources/list", json!({})).await;
-    let uri = listed["result"]["resources"][0]["uri"].as_str().unwrap().to_owned();
-    let page = page(&mut client, &uri).await.unwrap();
+    let page = page(&mut client, &format!("postgres://{SHOP}/catalog")).await.unwrap();
     assert_eq!(page.search_path, ["public"]);
     assert_eq!(page.timezone, "UTC");
 
@@ -224,6 +231,8 @@ async fn a_large_catalog_comes_in_pages() {
     let database = database_of(postgres, &sql).await;
     let server = McpServer::start(ServerOptions::new(postgres.reader_url(&database))).await.unwrap();
     let mut client = Client::open(&server).await;
+    // When the values of columns come, pages begin anew.
+    page(&mut client, &format!("postgres://{database}/catalog")).await.unwrap();
     let mut names = Vec::new();
     let mut pages = 0;
     let mut cursor: Option<String> = None;
@@ -259,7 +268,7 @@ async fn a_table_made_meanwhile_is_found_when_it_is_asked_for() {
     let sql = format!("CREATE TABLE young (id int); GRANT SELECT ON young TO {}", harness::postgres::READER);
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut superuser).await.unwrap();
     // An unknown name causes a reload at most every ten seconds.
-    crate::client::until("the table is found", async || {
+    until("the table is found", async || {
         let (_, is_error) = Client::open(&server).await.run(json!({ "query": "SELECT id FROM young" })).await;
         !is_error
     })

@@ -67,4 +67,6 @@ pub enum MatchKind {
     Comment,
     /// A label of a column's enum type.
     EnumValue,
+    /// A value that stands in a column.
+    SampledValue,
 }

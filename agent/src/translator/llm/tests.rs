@@ -298,6 +298,7 @@ fn column(name: &str, data_type: &str) -> Column {
         numeric_precision: None,
         numeric_scale: None,
         enum_values: None,
+        sample_values: None,
         is_generated: false,
         is_identity: false,
         masked: false,

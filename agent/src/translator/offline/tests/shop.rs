@@ -119,6 +119,7 @@ impl Built {
             numeric_precision: None,
             numeric_scale: None,
             enum_values: None,
+            sample_values: None,
             is_generated: false,
             is_identity: false,
             masked: false,
