@@ -23,6 +23,7 @@ use crate::databases::Databases;
 use crate::executor::{Cursors, Executor, ResultMemory};
 use crate::mcp::service::Service;
 use crate::policy::{Known, Policies};
+use crate::queries::SavedQueries;
 use crate::telemetry::metrics;
 use crate::tools::{Registry, ToolContext};
 use crate::transport::{Gate, router, stdio};
@@ -182,6 +183,7 @@ fn tools(config: &Config) -> anyhow::Result<Arc<ToolContext>> {
     let memory = ResultMemory::new(limits.max_total_result_bytes, waiters, patience);
     let guard = Guard::new(config.guard.clone());
     let policies = Policies::load(config.policy_file.clone(), Known::of(config)).context("load POLICY_FILE")?;
+    let queries = config.queries_dir.as_deref().map(SavedQueries::load).transpose().context("load QUERIES_DIR")?;
     let zone = config.databases.default.timezone.parse().ok();
     Ok(Arc::new(ToolContext {
         databases: Databases::new(config),
@@ -191,6 +193,7 @@ fn tools(config: &Config) -> anyhow::Result<Arc<ToolContext>> {
         cursors: Cursors::new(&config.listener.keys),
         guard,
         limits,
+        queries: queries.unwrap_or_default(),
     }))
 }
 

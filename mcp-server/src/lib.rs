@@ -16,6 +16,7 @@ pub mod mcp;
 mod outlook;
 pub mod plan;
 pub mod policy;
+pub mod queries;
 pub mod runtime;
 pub mod telemetry;
 pub mod tools;

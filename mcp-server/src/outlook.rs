@@ -36,6 +36,9 @@ impl ToolContext {
                 cause.way_out()
             ),
         }
+        for name in self.queries.databases().filter(|name| self.databases.get(name).is_none()) {
+            warn!(database = name, "QUERIES_DIR has queries for {name}, and there is no database of that name yet");
+        }
         let (default, others): (Vec<_>, Vec<_>) =
             self.databases.all().into_iter().partition(|database| Arc::ptr_eq(database, self.databases.default()));
         let looks = |databases: Vec<Arc<Database>>| {
@@ -92,6 +95,7 @@ impl ToolContext {
                 Ok(is_new) => {
                     if is_new {
                         self.catalogs.keep(&self.databases.all());
+                        self.catalogs.changes().tell();
                         for problem in self.policies.unserved(&self.databases.names()) {
                             error!("policy: {problem}");
                         }
@@ -112,6 +116,7 @@ impl ToolContext {
         let tell = async {
             loop {
                 changed.notified().await;
+                self.catalogs.changes().tell();
                 for database in self.databases.all() {
                     let catalog = self.catalogs.of(&database);
                     if let Some(snapshot) = catalog.held() {
@@ -152,6 +157,12 @@ impl ToolContext {
                 database = name,
                 "{name}: {hook}, and may do so where no statement names it: what could lead there is refused"
             );
+        }
+        for query in self.queries.of(name, Arc::ptr_eq(catalog.database(), self.databases.default())) {
+            if let Err(rejection) = self.guard.check(&query.sql, view.visible.access()).await {
+                let query = &query.name;
+                warn!(database = name, query, "the saved query {query} of {name} is not offered: {rejection}");
+            }
         }
         let masked = view.visible.masked();
         if !masked.is_empty() {

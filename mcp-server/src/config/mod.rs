@@ -44,6 +44,8 @@ pub struct Config {
     pub guard: Limits,
     /// The policy file.
     pub policy_file: Option<PathBuf>,
+    /// The folder of saved queries.
+    pub queries_dir: Option<PathBuf>,
     /// Time that running calls have after SIGTERM.
     pub shutdown_grace: Duration,
     /// What is logged, and how.
@@ -116,6 +118,7 @@ impl Config {
             ..Limits::default()
         };
         let policy_file = source.text("POLICY_FILE").map(PathBuf::from);
+        let queries_dir = source.text("QUERIES_DIR").map(PathBuf::from);
         source.finish()?;
         Ok(Self {
             databases,
@@ -126,6 +129,7 @@ impl Config {
             listener,
             guard,
             policy_file,
+            queries_dir,
             shutdown_grace,
             log,
         })

@@ -133,6 +133,12 @@ pub const VARIABLES: &[Variable] = &[
         "What each key may see and take; read again when it changes",
     ),
     Variable::plain(
+        "QUERIES_DIR",
+        "",
+        "path of a folder that can be read: NAME.sql for the default database, DATABASE/NAME.sql for another",
+        "Saved queries, offered as resources to whoever may run them",
+    ),
+    Variable::plain(
         "REQUIRE_PARAMETERS",
         "false",
         "true or false",

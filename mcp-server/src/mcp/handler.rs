@@ -1,39 +1,39 @@
 //! One session's side of MCP: rmcp runs the protocol and asks here.
+#![expect(deprecated, reason = "rmcp marks what the newest revision dropped; the older ones have it")]
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Once};
 
 use daemon::keys::Principal;
 use http::request::Parts;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult, ErrorCode, Implementation,
+    CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, CustomRequest, CustomResult,
+    ErrorCode, GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult,
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams,
-    ReadResourceRequestParams, ReadResourceResponse, RequestMetaObject, ServerCapabilities, ServerConfig,
-    Tool as RmcpTool, ToolAnnotations,
+    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, SetLevelRequestParams,
+    SubscribeRequestParams, SubscriptionFilter, Tool as RmcpTool, ToolAnnotations, UnsubscribeRequestParams,
 };
-use rmcp::service::RequestContext;
+use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use serde_json::{Map, Value};
-use shared_protocol::endpoint::{MAX_SUBJECT_CHARS, meta};
+use shared_protocol::endpoint::meta;
 use shared_protocol::names::{closest, did_you_mean, shortened};
-use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::logging::Level;
 use super::service::Service;
-use super::{error, resources, wire};
-use crate::audit::Entry;
+use super::subscriptions::{self, Subscriptions};
+use super::{call, completion, error, progress, prompts, resources};
 use crate::caller::Caller;
-use crate::executor::{Copies, Held};
-use crate::telemetry::metrics;
-use crate::tools::{Call, Registered, Registry, ToolDefinition, ToolError, ToolOutput};
+use crate::executor::Held;
+use crate::tools::{Call, ToolDefinition};
 
-const INSTRUCTIONS: &str = "Read-only SQL on PostgreSQL. First read the resource postgres://{database}/catalog (resources/list \
-names it) to learn tables, columns, keys, comments and enum labels. Then write one SELECT with $1, $2 ... for its values and call \
-run_sql with the values in params. A refused or failed statement comes back with a code, a message and a suggestion: mend it and \
-call again.";
+const INSTRUCTIONS: &str = "Read-only SQL on PostgreSQL. Work from the outside in. 1. list_databases and list_tables, or search_schema \
+where you don't know what a thing is called; describe_table and get_sample_rows for the tables that matter. 2. get_foreign_keys and \
+find_join_path for how they are joined. 3. run_sql or execute_query: one SELECT, with $1, $2 ... for its values, which go into params; \
+explain_query where it is slow. A refused or failed call comes back with a code, a message and a suggestion: mend it and call again. The \
+resource postgres://{database}/schema has the whole schema as text.";
 
 /// Methods that rmcp hands over as custom because their parameters didn't fit.
-const KNOWN_METHODS: [&str; 9] = [
+const KNOWN_METHODS: [&str; 13] = [
     "initialize",
     "ping",
     "tools/list",
@@ -41,8 +41,12 @@ const KNOWN_METHODS: [&str; 9] = [
     "resources/list",
     "resources/read",
     "resources/templates/list",
+    "resources/subscribe",
+    "resources/unsubscribe",
     "prompts/list",
     "prompts/get",
+    "completion/complete",
+    "logging/setLevel",
 ];
 
 /// One session. It sees messages, never a transport.
@@ -50,117 +54,70 @@ pub struct Session {
     service: Service,
     principal: Principal,
     gone: CancellationToken,
+    level: Level,
+    subscriptions: Subscriptions,
+    /// Whether news are on their way to the client.
+    told: Once,
+    /// Ends with the session, however that ends.
+    ended: CancellationToken,
+    _ends: DropGuard,
 }
 
 impl Session {
     /// A session for `principal`; `gone` fires when its connection is lost, and stops whatever still runs for it.
     pub(super) fn new(service: Service, principal: Principal, gone: CancellationToken) -> Self {
-        Self { service, principal, gone }
-    }
-
-    /// Calls a tool; `held` keeps what its result has of the memory for results. Whatever comes of it stands in the audit log.
-    async fn call(
-        &self,
-        name: &str,
-        arguments: Map<String, Value>,
-        caller: Caller,
-        wishes: Result<Call, ErrorData>,
-        held: &Held,
-        traceparent: Option<&Value>,
-    ) -> Result<CallToolResult, ErrorData> {
-        let Service { tools, registry, rate_limit, audit, .. } = &self.service;
-        let entry = || Entry::new(&caller, name, &arguments, tools.databases.default().name(), traceparent);
-        let line = audit.begin(entry).await;
-        let known = registry.get(name).ok_or_else(|| unknown_tool(name, registry));
-        let (Registered { definition, tool }, call) = match (known, wishes) {
-            (Ok(registered), Ok(call)) => (registered, call),
-            (Err(fault), _) | (_, Err(fault)) => {
-                line.map(|line| line.finish("INVALID_PARAMS", 0, Vec::new())).unwrap_or_default();
-                return Err(fault);
-            }
-        };
-        let name = definition.name;
-        let started = Instant::now();
-        let echoed = arguments.clone();
-        let outcome = match (&line, self.may_act(&caller), rate_limit.take(&caller)) {
-            (Ok(_), Ok(()), Ok(())) => tool.call(tools, arguments, &call).await,
-            (Err(cannot), _, _) => Err((*cannot).into()),
-            (_, Err(refused), _) => Err(refused),
-            (_, _, Err(too_often)) => Err(too_often.into()),
-        };
-        let took = started.elapsed();
-        let (json, is_error, code, rows) = match outcome {
-            Ok(ToolOutput { json, rows, memory }) => {
-                held.keep(memory);
-                (json, false, "ok", rows)
-            }
-            Err(error) => {
-                let failure = error::failure(name, echoed, &error);
-                let json = serde_json::to_string(&failure).expect("plain data");
-                (json, true, failure.error.code.as_str(), 0)
-            }
-        };
-        if let Ok(line) = line {
-            let touched = call.touched.get().map(Vec::as_slice).unwrap_or_default();
-            let tables = touched.iter().map(|relation| format!("{}.{}", relation.schema, relation.name));
-            line.finish(code, rows, tables.collect());
-        }
-        metrics::tool_call(name, code, took, rows);
-        let duration_ms = took.as_secs_f64() * 1000.0;
-        info!(tool = name, key = %self.principal.name, outcome = code, rows, duration_ms, "{name} answered {code}");
-        Ok(wire::tool_result(json, is_error, call.copies))
-    }
-
-    /// Who asks: the session's key, and whom it says it acts for.
-    fn caller(&self, meta: &RequestMetaObject) -> Result<Caller, ErrorData> {
-        let subject = match meta.0.0.get(meta::SUBJECT) {
-            None | Some(Value::Null) => None,
-            Some(Value::String(subject)) if is_subject(subject) => Some(subject.clone()),
-            Some(_) => {
-                let accepted = format!("a text of 1 to {MAX_SUBJECT_CHARS} printable characters");
-                return Err(ErrorData::invalid_params(format!("_meta {:?} must be {accepted}", meta::SUBJECT), None));
-            }
-        };
-        Ok(Caller { subject, ..Caller::of_key(&self.principal.name) })
-    }
-
-    /// That a caller who acts for somebody may.
-    fn may_act(&self, caller: &Caller) -> Result<(), ToolError> {
-        match caller.subject.is_none() || self.service.tools.policies.may_act_for(&caller.key) {
-            true => Ok(()),
-            false => Err(ToolError::SubjectRefused { key: caller.key.clone() }),
+        let ended = gone.child_token();
+        Self {
+            service,
+            principal,
+            gone,
+            level: Level::default(),
+            subscriptions: Subscriptions::default(),
+            told: Once::new(),
+            _ends: ended.clone().drop_guard(),
+            ended,
         }
     }
 
-    /// What the call's `_meta` asks for.
-    fn wishes(&self, meta: &RequestMetaObject, caller: Caller, cancel: CancellationToken) -> Result<Call, ErrorData> {
-        let limits = &self.service.tools.limits;
-        let invalid =
-            |key: &str, accepted: &str| ErrorData::invalid_params(format!("_meta {key:?} must be {accepted}"), None);
-        let page_bytes = match meta.0.0.get(meta::MAX_PAGE_BYTES) {
-            None => limits.max_page_bytes,
-            Some(value) => {
-                let asked = value.as_u64().and_then(|bytes| usize::try_from(bytes).ok()).filter(|bytes| *bytes > 0);
-                asked.ok_or_else(|| invalid(meta::MAX_PAGE_BYTES, "a number of bytes"))?.min(limits.max_result_bytes)
-            }
-        };
-        let structured_only = match meta.0.0.get(meta::STRUCTURED_ONLY) {
-            None => false,
-            Some(value) => value.as_bool().ok_or_else(|| invalid(meta::STRUCTURED_ONLY, "true or false"))?,
-        };
-        let copies = if structured_only { Copies::Structured } else { Copies::StructuredAndText };
-        Ok(Call { caller, cancel, page_bytes, copies, touched: Arc::default() })
+    /// Who asks; a key that says it acts for somebody must be one that may.
+    fn caller(&self, context: &RequestContext<RoleServer>) -> Result<Caller, ErrorData> {
+        let caller = call::caller(&self.principal.name, &context.meta)?;
+        self.service.may_act(&caller).map_err(|error| error::fault_of(&error::detail(&error)))?;
+        Ok(caller)
+    }
+
+    /// What a request wants that no tool answers.
+    fn wishes(&self, context: &RequestContext<RoleServer>) -> Result<Call, ErrorData> {
+        let caller = self.caller(context)?;
+        call::wishes(&self.service.tools.limits, &context.meta, caller, context.ct.child_token())
     }
 }
 
 impl ServerHandler for Session {
     fn get_info(&self) -> ServerConfig {
-        let capabilities =
-            ServerCapabilities::builder().enable_tools().enable_tool_list_changed().enable_resources().build();
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_tool_list_changed()
+            .enable_resources()
+            .enable_resources_list_changed()
+            .enable_resources_subscribe()
+            .enable_prompts()
+            .enable_completions()
+            .enable_logging()
+            .build();
         let implementation = Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
         let mut info = ServerConfig::new(capabilities).with_server_info(implementation).with_instructions(INSTRUCTIONS);
-        info.meta = Some(MetaObject(self.service.identity(&self.principal)));
+        info.meta = Some(MetaObject(self.service.identity(&self.principal.name)));
         info
+    }
+
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        self.told.call_once(|| {
+            let caller = Caller::of_key(&self.principal.name);
+            let (subscriptions, stop) = (self.subscriptions.clone(), self.ended.clone());
+            // It ends with the session.
+            tokio::spawn(subscriptions::tell(self.service.clone(), caller, subscriptions, context.peer, stop));
+        });
     }
 
     async fn list_tools(
@@ -177,28 +134,35 @@ impl ServerHandler for Session {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let cancel = context.ct.child_token();
-        let caller = self.caller(&context.meta)?;
-        let wishes = self.wishes(&context.meta, caller.clone(), cancel.clone());
+        // That it may act for whom it says is the tool's to tell, in a failure that models read.
+        let caller = call::caller(&self.principal.name, &context.meta)?;
+        let wishes = call::wishes(&self.service.tools.limits, &context.meta, caller.clone(), cancel.clone());
         let traceparent = context.meta.0.0.get(meta::TRACEPARENT);
         let held = held(&context);
+        let name = request.name.clone();
         let gone = async {
             self.gone.cancelled().await;
             cancel.cancel();
             // The call itself ends now that its token has fired.
             std::future::pending().await
         };
-        tokio::select! {
-            result = self.call(&request.name, request.arguments.unwrap_or_default(), caller, wishes, &held, traceparent) => result.map(Into::into),
+        let (result, ended) = tokio::select! {
+            called = self.service.call(request, wishes, &caller, &held, traceparent) => called?,
             never = gone => never,
-        }
+            never = progress::tell(context.meta.get_progress_token(), &name, &context.peer) => match never {},
+        };
+        ended.tell(self.level.of(&context.meta), &context.peer).await;
+        Ok(result.into())
     }
 
     async fn list_resources(
         &self,
-        _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        Ok(ListResourcesResult::with_all_items(resources::list(&self.service.tools)))
+        let caller = self.caller(&context)?;
+        let cursor = request.and_then(|request| request.cursor);
+        resources::list(&self.service.tools, &caller, cursor.as_deref()).await
     }
 
     async fn list_resource_templates(
@@ -214,10 +178,66 @@ impl ServerHandler for Session {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let caller = self.caller(&context.meta)?;
-        self.may_act(&caller).map_err(|error| error::fault_of(&error::detail(&error)))?;
+        let wishes = self.wishes(&context)?;
         let held = held(&context);
-        resources::read(&self.service.tools, &caller, &request.uri, &held).await.map(Into::into)
+        resources::read(&self.service.tools, &request.uri, &wishes, &held).await.map(Into::into)
+    }
+
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let caller = self.caller(&context)?;
+        self.subscriptions.add(&self.service, caller, request.uri).await
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.subscriptions.remove(&request.uri);
+        Ok(())
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        Some(requested.clone())
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        let caller = self.caller(context.request_context())?;
+        subscriptions::listen(&self.service, caller, context).await
+    }
+
+    async fn list_prompts(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Ok(ListPromptsResult::with_all_items(prompts::list()))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        prompts::get(&self.service.tools, &request.name, request.arguments).map(Into::into)
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        let wishes = self.wishes(&context)?;
+        completion::complete(&self.service.tools, request, &wishes).await.map(CompleteResult::new)
+    }
+
+    async fn set_level(&self, request: SetLevelRequestParams, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        self.level.set(request.level);
+        Ok(())
     }
 
     async fn on_custom_request(
@@ -246,12 +266,6 @@ fn held(context: &RequestContext<RoleServer>) -> Held {
     of_request.or_else(|| context.extensions.get::<Held>()).cloned().unwrap_or_default()
 }
 
-/// Whether a text can stand for a person in logs and limits.
-fn is_subject(text: &str) -> bool {
-    let length = text.chars().count();
-    (1..=MAX_SUBJECT_CHARS).contains(&length) && !text.chars().any(char::is_control)
-}
-
 fn as_rmcp(tool: &ToolDefinition) -> RmcpTool {
     let annotations = ToolAnnotations::with_title(tool.title)
         .read_only(true)
@@ -261,11 +275,4 @@ fn as_rmcp(tool: &ToolDefinition) -> RmcpTool {
     RmcpTool::new(tool.name, tool.description, Arc::clone(&tool.input_schema))
         .with_raw_output_schema(Arc::clone(&tool.output_schema))
         .with_annotations(annotations)
-}
-
-fn unknown_tool(name: &str, registry: &Registry) -> ErrorData {
-    let near = closest(name, registry.names(), 3);
-    let tools = format!("The tools are: {}.", registry.names().collect::<Vec<_>>().join(", "));
-    let question = did_you_mean(&near).map(|question| format!("{question} ")).unwrap_or_default();
-    ErrorData::invalid_params(format!("there is no tool {:?}. {question}{tools}", shortened(name)), None)
 }

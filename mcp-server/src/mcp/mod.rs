@@ -1,9 +1,15 @@
 //! MCP itself, the same on every transport: what a session offers, how its errors read, how its messages are written.
 
+mod call;
+mod completion;
 pub mod error;
-pub mod handler;
+mod handler;
 pub mod host;
-pub mod push;
+mod logging;
+mod progress;
+mod prompts;
+mod push;
 mod resources;
 pub mod service;
+mod subscriptions;
 pub mod wire;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use daemon::keys::Principal;
 use daemon::rate_limit::RateLimit;
-use rmcp::model::ServerJsonRpcMessage;
+use rmcp::model::{ServerJsonRpcMessage, ServerNotification};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
@@ -39,10 +39,21 @@ pub struct Service {
 }
 
 impl Service {
-    /// What the server says of itself to `principal`, in `initialize` and with the registry.
-    pub(super) fn identity(&self, principal: &Principal) -> Map<String, Value> {
-        let may_act_for = self.tools.policies.may_act_for(&principal.name);
-        push::identity(self.max_in_flight(principal), may_act_for)
+    /// What the server says of itself to the holder of a key, in `initialize` and with the registry.
+    pub(super) fn identity(&self, key: &str) -> Map<String, Value> {
+        push::identity(self.places(key), self.tools.policies.may_act_for(key))
+    }
+
+    /// The registry for the holder of a key; nothing where it isn't pushed.
+    pub(super) fn push(&self, key: &str) -> Option<ServerNotification> {
+        self.push_registry.then(|| push::notification(&self.registry, self.identity(key)))
+    }
+
+    fn places(&self, key: &str) -> usize {
+        match self.tools.policies.may_act_for(key) {
+            true => MAX_IN_FLIGHT_FOR_OTHERS,
+            false => MAX_IN_FLIGHT,
+        }
     }
 }
 
@@ -54,14 +65,10 @@ impl Host for Service {
     }
 
     fn greeting(&self, principal: &Principal) -> Option<ServerJsonRpcMessage> {
-        let push = || push::notification(&self.registry, self.identity(principal));
-        self.push_registry.then(|| ServerJsonRpcMessage::notification(push()))
+        self.push(&principal.name).map(ServerJsonRpcMessage::notification)
     }
 
     fn max_in_flight(&self, principal: &Principal) -> usize {
-        match self.tools.policies.may_act_for(&principal.name) {
-            true => MAX_IN_FLIGHT_FOR_OTHERS,
-            false => MAX_IN_FLIGHT,
-        }
+        self.places(&principal.name)
     }
 }

@@ -59,6 +59,8 @@ struct Inner {
     path: Option<PathBuf>,
     known: Known,
     current: ArcSwap<PolicySet>,
+    /// Files that were in force before.
+    generation: AtomicU64,
 }
 
 /// What a policy file held when it was looked at last.
@@ -90,7 +92,12 @@ impl Policies {
             Some(path) => PolicyFile::parse(&PolicyFile::text(path)?, &known)?,
             None => PolicyFile::default(),
         };
-        Ok(Self(Arc::new(Inner { path, known, current: ArcSwap::from_pointee(PolicySet::new(file)) })))
+        Ok(Self(Arc::new(Inner {
+            path,
+            known,
+            current: ArcSwap::from_pointee(PolicySet::new(file)),
+            generation: AtomicU64::new(0),
+        })))
     }
 
     /// The policy file; an empty path where there is none.
@@ -101,6 +108,11 @@ impl Policies {
     /// Whether there is a policy file.
     pub fn has_file(&self) -> bool {
         self.0.path.is_some()
+    }
+
+    /// A number that is another one with every new policy.
+    pub fn generation(&self) -> u64 {
+        self.0.generation.load(Ordering::Relaxed)
     }
 
     /// Whether a key may act for others.
@@ -141,6 +153,7 @@ impl Policies {
             return Ok(false);
         }
         self.0.current.store(Arc::new(PolicySet::new(file)));
+        self.0.generation.fetch_add(1, Ordering::Relaxed);
         Ok(true)
     }
 }

@@ -43,27 +43,37 @@ impl Tool for DescribeTable {
     ) -> Result<ToolOutput, ToolError> {
         let input: DescribeTableInput = parse(arguments)?;
         let find = |view: &View| view.table(input.schema_name.as_deref(), &input.table_name);
-        let (View { database, visible, .. }, table) = context.find(input.database.as_deref(), call, find).await?;
-        let size = sizes_of(&database, std::slice::from_ref(&table)).await.into_values().next();
+        let (view, table) = context.find(input.database.as_deref(), call, find).await?;
+        let whole = described(&view, table).await;
         let output = DescribeTableOutput {
-            columns: table.columns.iter().map(|column| described(column, &table)).collect(),
-            note: note(&table, &visible),
-            size_pretty: size.map(|size| size.pretty),
-            table_name: table.table_name,
-            schema_name: table.schema_name,
-            r#type: table.r#type,
-            description: table.description,
-            indexes: input.include_indexes.then_some(table.indexes),
-            constraints: input.include_constraints.then_some(table.constraints),
-            estimated_row_count: table.estimated_row_count,
-            view_definition: table.view_definition,
-            partition_key: table.partition_key,
+            indexes: whole.indexes.filter(|_| input.include_indexes),
+            constraints: whole.constraints.filter(|_| input.include_constraints),
+            ..whole
         };
         answer(&output, output.columns.len(), context, call).await
     }
 }
 
-fn described(column: &Column, table: &Table) -> DescribedColumn {
+/// All that there is to tell of a table in a caller's view.
+pub(crate) async fn described(View { database, visible, .. }: &View, table: Table) -> DescribeTableOutput {
+    let size = sizes_of(database, std::slice::from_ref(&table)).await.into_values().next();
+    DescribeTableOutput {
+        columns: table.columns.iter().map(|column| described_column(column, &table)).collect(),
+        note: note(&table, visible),
+        size_pretty: size.map(|size| size.pretty),
+        table_name: table.table_name,
+        schema_name: table.schema_name,
+        r#type: table.r#type,
+        description: table.description,
+        indexes: Some(table.indexes),
+        constraints: Some(table.constraints),
+        estimated_row_count: table.estimated_row_count,
+        view_definition: table.view_definition,
+        partition_key: table.partition_key,
+    }
+}
+
+fn described_column(column: &Column, table: &Table) -> DescribedColumn {
     let column = column.clone();
     DescribedColumn {
         foreign_key: reference(&column.name, &table.foreign_keys),

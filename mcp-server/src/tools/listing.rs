@@ -10,7 +10,7 @@ use crate::executor::Copies;
 const ENVELOPE_BYTES: usize = 2048;
 
 /// What a cursor belongs to: one tool, its arguments, and the state of what it lists.
-pub(super) struct Listing {
+pub(crate) struct Listing {
     /// Changes when anything that is listed changes.
     fingerprint: String,
     /// Which entries, and in which order.
@@ -28,7 +28,7 @@ pub(super) struct Page<T> {
 
 impl Listing {
     /// A listing by `tool` of what has this fingerprint; `arguments` choose the entries.
-    pub(super) fn new(tool: &str, fingerprint: &str, arguments: &impl Serialize) -> Self {
+    pub(crate) fn new(tool: &str, fingerprint: &str, arguments: &impl Serialize) -> Self {
         let arguments = serde_json::to_string(&(tool, arguments)).expect("arguments are plain data");
         Self { fingerprint: fingerprint.to_owned(), arguments: short_hash(&arguments) }
     }
@@ -37,7 +37,7 @@ impl Listing {
     ///
     /// # Errors
     /// [`ToolError::Arguments`] where the cursor isn't one of this listing's, or what is listed has changed since.
-    pub(super) fn start(&self, cursor: Option<&str>) -> Result<usize, ToolError> {
+    pub(crate) fn start(&self, cursor: Option<&str>) -> Result<usize, ToolError> {
         let Some(cursor) = cursor else { return Ok(0) };
         let mut parts = cursor.split('.');
         let parts = (parts.next(), parts.next(), parts.next(), parts.next());
@@ -70,8 +70,12 @@ impl Listing {
         // One at least, or nobody would ever get past it.
         entries.truncate(too_many.unwrap_or(entries.len()).max(1));
         let end = start + entries.len();
-        let next_cursor = (end < total).then(|| format!("{}.{}.{end}", self.fingerprint, self.arguments));
-        Page { entries, total, next_cursor }
+        Page { entries, total, next_cursor: self.next(end, total) }
+    }
+
+    /// The cursor of what follows `end` among `total`, where anything does.
+    pub(crate) fn next(&self, end: usize, total: usize) -> Option<String> {
+        (end < total).then(|| format!("{}.{}.{end}", self.fingerprint, self.arguments))
     }
 }
 

@@ -30,6 +30,8 @@ use sql_guard::{Guard, Rejection, RelationName};
 use tokio_util::sync::CancellationToken;
 
 pub use definition::ToolDefinition;
+pub(crate) use describe_table::described;
+pub(crate) use listing::Listing;
 pub use registry::{Registered, Registry};
 pub use view::{NotFound, View};
 
@@ -40,6 +42,7 @@ use crate::config::LimitsConfig;
 use crate::databases::Databases;
 use crate::executor::{Copies, CursorError, Cursors, ExecuteError, Executor, MemoryFull, Reservation};
 use crate::policy::Policies;
+use crate::queries::SavedQueries;
 
 /// A tool: described once, called often.
 #[async_trait]
@@ -76,6 +79,8 @@ pub struct ToolContext {
     pub policies: Policies,
     /// What a call may take.
     pub limits: LimitsConfig,
+    /// Queries that the operator saved.
+    pub queries: SavedQueries,
 }
 
 /// A call that came to its end before its statement could run.

@@ -106,7 +106,7 @@ impl ToolContext {
     ///
     /// # Errors
     /// As [`ToolContext::view`], and those of `find`.
-    pub(super) async fn find<T>(
+    pub(crate) async fn find<T>(
         &self,
         database: Option<&str>,
         call: &Call,
@@ -135,7 +135,7 @@ impl View {
     ///
     /// # Errors
     /// SCHEMA_NOT_FOUND with the closest names.
-    pub(super) fn schema(&self, wanted: Option<&str>) -> Result<String, NotFound> {
+    pub(crate) fn schema(&self, wanted: Option<&str>) -> Result<String, NotFound> {
         let is_system = |name: &str| name.starts_with("pg_") || name == "information_schema";
         let on_path = || self.visible.search_path().iter().map(String::as_str).find(|name| !is_system(name));
         let Some(wanted) = wanted.or_else(|| self.database.default_schema()).or_else(on_path) else {
@@ -174,7 +174,7 @@ impl View {
     ///
     /// # Errors
     /// SCHEMA_NOT_FOUND, or TABLE_NOT_FOUND with the closest names: those of the same schema as they are, others with their schema.
-    pub(super) fn table(&self, schema: Option<&str>, name: &str) -> Result<Table, NotFound> {
+    pub(crate) fn table(&self, schema: Option<&str>, name: &str) -> Result<Table, NotFound> {
         let schema = self.schema(schema)?;
         if let Some(table) = self.visible.table(&schema, name) {
             return Ok(table.clone());

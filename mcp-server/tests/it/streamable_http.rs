@@ -22,14 +22,14 @@ pub(crate) fn newest_meta() -> Value {
 }
 
 /// Whether PostgreSQL runs a statement with this marker.
-async fn runs(marker: &str) -> bool {
+pub(crate) async fn runs(marker: &str) -> bool {
     let mut superuser = shared_postgres().await.superuser("postgres").await.unwrap();
     let query = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%' || $1 || '%' AND pid <> pg_backend_pid()";
     let count: i64 = sqlx::query_scalar(query).bind(marker).fetch_one(&mut superuser).await.unwrap();
     count > 0
 }
 
-fn endless(marker: &str) -> Value {
+pub(crate) fn endless(marker: &str) -> Value {
     let query = format!("SELECT count(*) AS {marker} FROM order_items a, order_items b, order_items c");
     json!({ "name": "run_sql", "arguments": { "query": query, "timeoutMs": 120_000 } })
 }

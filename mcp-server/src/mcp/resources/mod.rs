@@ -1,102 +1,284 @@
-//! Resources: the catalog of a database, for machines.
+//! Resources: a database's schema as text, as a diagram and for machines, each of its tables, and saved queries. What the caller may
+//! not see is not there.
+
+mod address;
 
 use rmcp::ErrorData;
-use rmcp::model::{ErrorCode, ReadResourceResult, Resource, ResourceContents, ResourceTemplate};
+use rmcp::model::{ErrorCode, ListResourcesResult, ReadResourceResult, Resource, ResourceContents, ResourceTemplate};
 use serde_json::json;
-use shared_protocol::endpoint::{DEFAULT_PAGE_BYTES, catalog_uri};
+use sha2::{Digest, Sha256};
+use shared_protocol::catalog::Table;
+use shared_protocol::endpoint::DEFAULT_PAGE_BYTES;
 use shared_protocol::envelope::fault;
 use shared_protocol::names::{closest, did_you_mean, shortened};
 
+use self::address::{Address, Part};
 use super::error;
 use crate::caller::Caller;
-use crate::catalog::page;
+use crate::catalog::{Visible, ddl, erd, page};
 use crate::executor::Held;
-use crate::tools::{ToolContext, ToolError};
+use crate::queries::SavedQuery;
+use crate::tools::{Call, Listing, ToolContext, ToolError, View, described};
 
 const JSON: &str = "application/json";
+const SQL: &str = "application/sql";
+const MERMAID: &str = "text/vnd.mermaid";
 
-/// Bytes of a page that are not the catalog's: the envelope and the URI.
+/// Bytes of a message that are not the resource's: the envelope and the URI.
 const ENVELOPE_BYTES: usize = 1024;
 
-/// The resources there are.
-pub(super) fn list(context: &ToolContext) -> Vec<Resource> {
-    let resource = |name: &str| {
-        Resource::new(catalog_uri(name, None), format!("Catalog of {name}"))
-            .with_description("Tables, columns, keys, comments and enum labels, as JSON in pages")
-            .with_mime_type(JSON)
-    };
-    context.databases.all().iter().map(|database| resource(database.name())).collect()
+/// Most resources of one page.
+const PAGE: usize = 100;
+
+/// Longest description of a resource in a list, in characters.
+const DESCRIPTION_CHARS: usize = 200;
+
+/// One page of the resources that the caller may read: of each database the whole, its saved queries, and its tables. Those of a
+/// database whose catalog isn't there yet come when it is.
+///
+/// # Errors
+/// Where the cursor leads nowhere.
+pub(super) async fn list(
+    context: &ToolContext,
+    caller: &Caller,
+    cursor: Option<&str>,
+) -> Result<ListResourcesResult, ErrorData> {
+    let mut resources = Vec::new();
+    let mut seen = Vec::new();
+    for database in context.databases.all() {
+        let name = database.name();
+        resources.extend(of_database(name));
+        let catalog = context.catalogs.of(&database);
+        let Some(snapshot) = catalog.held() else { continue };
+        let Ok(view) = context.view_of(&catalog, &snapshot, caller).await else { continue };
+        for query in allowed_queries(context, &view).await {
+            resources.push(of_query(name, query));
+        }
+        resources.extend(view.visible.tables().iter().map(|table| of_table(name, table)));
+        seen.push(view.visible.structure().to_owned());
+    }
+    let fingerprint = hash(&seen.concat());
+    let listing = Listing::new("resources/list", &fingerprint, &());
+    let fault = |error: ToolError| ErrorData::invalid_params(error.to_string(), None);
+    let start = listing.start(cursor).map_err(fault)?;
+    let total = resources.len();
+    let end = total.min(start.saturating_add(PAGE));
+    let mut result = ListResourcesResult::with_all_items(resources.drain(start.min(end)..end).collect());
+    result.next_cursor = listing.next(end, total);
+    Ok(result)
 }
 
-/// The form of their URIs.
+/// The forms of their URIs.
 pub(super) fn templates() -> Vec<ResourceTemplate> {
-    let template = ResourceTemplate::new("postgres://{database}/catalog{?cursor}", "Catalog of a database")
-        .with_description("Tables, columns, keys, comments and enum labels, as JSON in pages")
-        .with_mime_type(JSON);
-    vec![template]
+    let template = |uri: &str, name: &str, description: &str, kind: &str| {
+        ResourceTemplate::new(uri, name).with_description(description).with_mime_type(kind)
+    };
+    vec![
+        template("postgres://{database}/schema", "schema", "The whole schema as compact, DDL-like text", SQL),
+        template("postgres://{database}/{schema}/{table}", "table", "One table, as describe_table tells of it", JSON),
+        template("postgres://{database}/erd", "erd", "The tables and their keys as a Mermaid diagram", MERMAID),
+        template("postgres://{database}/catalog{?cursor}", "catalog", "The whole catalog for machines, in pages", JSON),
+        template(
+            "postgres://{database}/queries/{name}",
+            "query",
+            "A saved query; run it with execute_query, its parameters in params",
+            SQL,
+        ),
+    ]
 }
 
 /// The resource at `uri`; `held` keeps what it has of the memory for results.
+///
+/// # Errors
+/// Where nothing that the caller may read is there, or it can't be read now.
 pub(super) async fn read(
     context: &ToolContext,
-    caller: &Caller,
     uri: &str,
+    call: &Call,
     held: &Held,
 ) -> Result<ReadResourceResult, ErrorData> {
-    let (database, cursor) = catalog_address(uri).ok_or_else(|| {
-        not_found(
-            uri,
-            format!(
-                "There is no resource {:?}. Read {}.",
-                shortened(uri),
-                catalog_uri(context.databases.default().name(), None)
-            ),
-        )
-    })?;
-    let fault = |failure: ToolError| error::fault_of(&error::detail(&failure));
-    let visible = match context.view(Some(database), caller).await {
-        Ok(view) => view.visible,
-        Err(ToolError::UnknownDatabase { known, .. }) => {
-            let near = closest(database, known.iter().map(String::as_str), 3);
-            let question = did_you_mean(&near).unwrap_or_else(|| format!("There is {}.", known.join(", ")));
-            return Err(not_found(uri, format!("There is no database {:?}. {question}", shortened(database))));
-        }
-        Err(failure) => return Err(fault(failure)),
-    };
+    let Address { database, part } = Address::parse(uri).ok_or_else(|| no_address(context, uri))?;
     let reservation = context.executor.memory().reserve(DEFAULT_PAGE_BYTES).await;
-    held.keep(reservation.map_err(|full| fault(full.into()))?);
-    let bytes = DEFAULT_PAGE_BYTES - ENVELOPE_BYTES;
-    let text = page(&visible, cursor, bytes).map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
-    Ok(ReadResourceResult::new(vec![ResourceContents::text(text, uri).with_mime_type(JSON)]))
+    held.keep(reservation.map_err(|full| error::fault_of(&error::detail(&full.into())))?);
+    let (text, kind) = text_of(context, &database, &part, call).await.map_err(|failure| fault_of(uri, failure))?;
+    Ok(ReadResourceResult::new(vec![ResourceContents::text(text, uri).with_mime_type(kind)]))
 }
 
-/// `postgres://{database}/catalog{?cursor}` taken apart.
-fn catalog_address(uri: &str) -> Option<(&str, Option<&str>)> {
-    let (path, query) = match uri.split_once('?') {
-        Some((path, query)) => (path, Some(query.strip_prefix("cursor=")?)),
-        None => (uri, None),
-    };
-    let database = path.strip_prefix("postgres://")?.strip_suffix("/catalog")?;
-    (!database.is_empty()).then_some((database, query))
-}
-
-fn not_found(uri: &str, message: String) -> ErrorData {
-    ErrorData::new(ErrorCode(fault::RESOURCE_NOT_FOUND), message, Some(json!({ "uri": shortened(uri) })))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn catalog_uris_are_taken_apart() {
-        let check =
-            |uri: &str, address: Option<(&str, Option<&str>)>| assert_eq!(catalog_address(uri), address, "{uri}");
-        check("postgres://shop/catalog", Some(("shop", None)));
-        check("postgres://shop/catalog?cursor=ab-1", Some(("shop", Some("ab-1"))));
-        check("postgres://shop/catalog?page=1", None);
-        check("postgres:///catalog", None);
-        check("postgres://shop/tables", None);
-        check("file:///etc/passwd", None);
+/// What changes when the resource at `uri` does, as far as that is known without asking PostgreSQL; nothing where there is none that
+/// the caller may read.
+pub(super) async fn state(context: &ToolContext, uri: &str, caller: &Caller) -> Option<String> {
+    let Address { database, part } = Address::parse(uri)?;
+    let catalog = context.catalog(Some(&database)).ok()?;
+    let view = context.view_of(&catalog, &catalog.held()?, caller).await.ok()?;
+    match part {
+        Part::Catalog { .. } => Some(view.visible.fingerprint().to_owned()),
+        Part::Schema | Part::Erd => Some(view.visible.structure().to_owned()),
+        Part::Table { schema, table } => {
+            let mut table = view.visible.table(&schema, &table)?.clone();
+            // It doesn't show them.
+            table.columns.iter_mut().for_each(|column| column.sample_values = None);
+            Some(hash(&serde_json::to_string(&table).expect("a catalog is plain data")))
+        }
+        Part::Query { name } => {
+            let queries = allowed_queries(context, &view).await;
+            queries.into_iter().find(|query| query.name == name).map(|query| hash(&query.sql))
+        }
     }
+}
+
+/// Why a resource isn't given.
+enum Failure {
+    Tool(ToolError),
+    /// Nothing of that kind has that name; there is this.
+    Missing(String),
+    Cursor(String),
+}
+
+impl<E: Into<ToolError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Tool(error.into())
+    }
+}
+
+async fn text_of(
+    context: &ToolContext,
+    database: &str,
+    part: &Part,
+    call: &Call,
+) -> Result<(String, &'static str), Failure> {
+    let bytes = DEFAULT_PAGE_BYTES - ENVELOPE_BYTES;
+    if let Part::Table { schema, table } = part {
+        let (view, table) = context.find(Some(database), call, |view| view.table(Some(schema), table)).await?;
+        let text = serde_json::to_string(&described(&view, table).await).expect("outputs are plain data");
+        return match text.len() > bytes {
+            true => Err(ToolError::TooLarge { bytes: text.len(), most: bytes }.into()),
+            false => Ok((text, JSON)),
+        };
+    }
+    let (view, ()) = context.find(Some(database), call, |_| Ok(())).await?;
+    let visible = &view.visible;
+    match part {
+        Part::Catalog { cursor } => match page(visible, cursor.as_deref(), bytes) {
+            Ok(text) => Ok((text, JSON)),
+            Err(error) => Err(Failure::Cursor(error.to_string())),
+        },
+        Part::Schema => Ok((ddl::ddl(visible, bytes), SQL)),
+        Part::Erd => Ok((diagram(visible, bytes), MERMAID)),
+        Part::Query { name } => {
+            let queries = allowed_queries(context, &view).await;
+            match queries.iter().find(|query| query.name == *name) {
+                Some(query) => Ok((query.sql.clone(), SQL)),
+                None => {
+                    let near = closest(name, queries.iter().map(|query| query.name.as_str()), 3);
+                    let list = || "resources/list names those that there are.".to_owned();
+                    let message = format!("There is no saved query {:?}. ", shortened(name));
+                    Err(Failure::Missing(message + &did_you_mean(&near).unwrap_or_else(list)))
+                }
+            }
+        }
+        Part::Table { .. } => unreachable!("told above"),
+    }
+}
+
+fn diagram(visible: &Visible, bytes: usize) -> String {
+    erd::erd(visible.tables(), |table| visible.is_on_path(table), bytes)
+}
+
+/// The saved queries of a database that the guard lets the caller run.
+async fn allowed_queries<'a>(context: &'a ToolContext, view: &View) -> Vec<&'a SavedQuery> {
+    let name = view.database.name();
+    let is_default = name == context.databases.default().name();
+    let mut allowed = Vec::new();
+    for query in context.queries.of(name, is_default) {
+        if context.guard.check(&query.sql, view.visible.access()).await.is_ok() {
+            allowed.push(query);
+        }
+    }
+    allowed
+}
+
+fn of_database(database: &str) -> [Resource; 3] {
+    let resource = |part: Part, name: &str, description: &str, kind: &str| {
+        let uri = Address { database: database.to_owned(), part }.uri();
+        Resource::new(uri, format!("{name} of {database}")).with_description(description).with_mime_type(kind)
+    };
+    [
+        resource(Part::Schema, "Schema", "Types, tables, keys and comments as compact, DDL-like text", SQL),
+        resource(Part::Erd, "Diagram", "Tables and their keys as a Mermaid erDiagram", MERMAID),
+        resource(
+            Part::Catalog { cursor: None },
+            "Catalog",
+            "Tables, columns, keys, comments, labels and sample values, as JSON in pages",
+            JSON,
+        ),
+    ]
+}
+
+fn of_query(database: &str, query: &SavedQuery) -> Resource {
+    let part = Part::Query { name: query.name.clone() };
+    let uri = Address { database: database.to_owned(), part }.uri();
+    let resource = Resource::new(uri, query.name.clone()).with_mime_type(SQL);
+    match &query.description {
+        Some(description) => resource.with_description(cut(description)),
+        None => resource,
+    }
+}
+
+fn of_table(database: &str, table: &Table) -> Resource {
+    let part = Part::Table { schema: table.schema_name.clone(), table: table.table_name.clone() };
+    let uri = Address { database: database.to_owned(), part }.uri();
+    let name = format!("{}.{}", table.schema_name, table.table_name);
+    let resource = Resource::new(uri, name).with_mime_type(JSON);
+    match &table.description {
+        Some(description) => resource.with_description(cut(description)),
+        None => resource,
+    }
+}
+
+fn cut(description: &str) -> String {
+    description.chars().take(DESCRIPTION_CHARS).collect()
+}
+
+fn fault_of(uri: &str, failure: Failure) -> ErrorData {
+    let not_found = |message: String| {
+        ErrorData::new(ErrorCode(fault::RESOURCE_NOT_FOUND), message, Some(json!({ "uri": shortened(uri) })))
+    };
+    match failure {
+        Failure::Missing(message) => not_found(message),
+        Failure::Cursor(message) => ErrorData::invalid_params(message, None),
+        Failure::Tool(failure @ (ToolError::UnknownDatabase { .. } | ToolError::NotFound(_))) => {
+            let detail = error::detail(&failure);
+            not_found([Some(detail.message), detail.suggestion].into_iter().flatten().collect::<Vec<_>>().join(". "))
+        }
+        Failure::Tool(failure) => error::fault_of(&error::detail(&failure)),
+    }
+}
+
+/// What is told of a resource that isn't there for the caller.
+pub(super) fn not_there(context: &ToolContext, uri: &str) -> ErrorData {
+    match Address::parse(uri) {
+        None => no_address(context, uri),
+        Some(_) => fault_of(uri, Failure::Missing(format!("There is no resource {:?}.", shortened(uri)))),
+    }
+}
+
+/// The names of the saved queries that the caller may run.
+pub(super) async fn query_names(context: &ToolContext, view: &View) -> Vec<String> {
+    allowed_queries(context, view).await.into_iter().map(|query| query.name.clone()).collect()
+}
+
+fn no_address(context: &ToolContext, uri: &str) -> ErrorData {
+    let database = context.databases.default().name().to_owned();
+    let example = Address { database, part: Part::Schema }.uri();
+    fault_of(
+        uri,
+        Failure::Missing(format!(
+            "There is no resource {:?}. There is {example}, and resources/templates/list has the forms of all.",
+            shortened(uri)
+        )),
+    )
+}
+
+fn hash(text: &str) -> String {
+    Sha256::digest(text)[..12].iter().map(|byte| format!("{byte:02x}")).collect()
 }
