@@ -47,12 +47,16 @@ pub(super) fn output_schema<T: JsonSchema>() -> Arc<Map<String, Value>> {
     Arc::new(schema)
 }
 
-/// JSON Schema 2020-12 without these words.
+/// JSON Schema 2020-12 without these words. Items of any kind are `{}` rather than `true`: the two mean the same, but the
+/// Inspector warns of clients that look for an object there.
 fn settings(left_out: &[&'static str]) -> SchemaSettings {
     let left_out = left_out.to_vec();
     let without = move |schema: &mut Schema| {
         for word in &left_out {
             schema.remove(*word);
+        }
+        if let Some(items) = schema.get_mut("items").filter(|items| **items == json!(true)) {
+            *items = json!({});
         }
     };
     SchemaSettings::draft2020_12().with_transform(RecursiveTransform(without))

@@ -7,12 +7,12 @@ use crate::client::{Client, until};
 use crate::shop_server;
 
 /// Minutes of work that only a cancel ends early; `marker` finds it among the others.
-fn endless(marker: &str) -> String {
+pub(crate) fn endless(marker: &str) -> String {
     format!("SELECT count(*) AS {marker} FROM order_items a, order_items b, order_items c")
 }
 
 /// Whether PostgreSQL runs a statement with this marker.
-async fn runs(marker: &str) -> bool {
+pub(crate) async fn runs(marker: &str) -> bool {
     let mut superuser = shared_postgres().await.superuser("postgres").await.unwrap();
     let query = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%' || $1 || '%' AND pid <> pg_backend_pid()";
     let count: i64 = sqlx::query_scalar(query).bind(marker).fetch_one(&mut superuser).await.unwrap();

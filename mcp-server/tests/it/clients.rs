@@ -1,63 +1,82 @@
-//! Clients that nobody here wrote: the Python SDK's WebSocket client, and rmcp's.
+//! Clients that nobody here wrote, in the versions that `scripts/setup --tests` installs: the official SDKs and the
+//! Inspector. Their own code lies in `mcp-server/tests/clients/`; what they print is compared here.
 
-use std::process::Stdio;
+mod inspector;
+mod rust;
+mod sdks;
 
-use futures_util::{SinkExt, StreamExt, future};
-use harness::repository_file;
-use rmcp::model::{CallToolRequestParams, ServerJsonRpcMessage};
-use rmcp::serve_client;
-use rmcp::service::{RoleClient, TxJsonRpcMessage};
-use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::{Error, Message};
+use std::path::PathBuf;
 
-use crate::client::handshake;
-use crate::shop_server;
+use harness::process::binary;
+use harness::{SHOP, shared_postgres};
+use serde_json::Value;
 
-#[tokio::test]
-async fn the_python_sdk_lists_the_tools_and_calls_run_sql() {
-    let server = shop_server().await;
-    let python = std::env::var("PGMCP_PYTHON")
-        .expect("PGMCP_PYTHON names a Python with the MCP SDK: `scripts/setup --tests` makes one");
-    let output = tokio::process::Command::new(python)
-        .arg(repository_file("mcp-server/tests/clients/python_websocket.py"))
-        .arg(server.ws_url())
-        .env("WS_API_KEY", server.api_key())
-        .stderr(Stdio::inherit())
-        .output()
-        .await
-        .unwrap();
-    assert!(output.status.success(), "{}", output.status);
-    let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(seen["first_frame_method"], "notifications/tools/list_changed");
-    assert!(seen["tools"].as_array().unwrap().contains(&json!("run_sql")), "{seen}");
-    assert_eq!(seen["is_error"], false);
-    let digits = r#""rows":[{"a":1.10,"b":9223372036854775807}]"#;
-    assert!(seen["frame"].as_str().unwrap().contains(digits), "{seen}");
-    assert!(seen["text"].as_str().unwrap().contains(digits), "{seen}");
-    assert_eq!(seen["refused_is_error"], true);
-    assert_eq!(seen["refused"]["error"]["code"], "WRITE_OPERATION_DENIED");
+/// Each of them must be listed.
+const TOOLS: [&str; 12] = [
+    "describe_table",
+    "execute_query",
+    "explain_query",
+    "find_join_path",
+    "get_foreign_keys",
+    "get_sample_rows",
+    "list_databases",
+    "list_schemas",
+    "list_tables",
+    "refresh_schema",
+    "run_sql",
+    "search_schema",
+];
+
+/// What every SDK calls run_sql with, and how its answer begins: digits that a float would lose.
+const QUERY: &str = "SELECT 1.10::numeric AS a, 9223372036854775807 AS b";
+const DIGITS: &str = r#"{"rows":[{"a":1.10,"b":9223372036854775807}],"rowCount":1,"#;
+
+/// What `scripts/setup --tests` wrote down for the tests.
+fn installed(variable: &str) -> PathBuf {
+    let path = std::env::var_os(variable);
+    path.unwrap_or_else(|| panic!("{variable} is set by `. scripts/environment` after `scripts/setup --tests`")).into()
 }
 
-#[tokio::test]
-async fn the_rmcp_client_lists_the_tools_and_calls_run_sql() {
-    let server = shop_server().await;
-    let (socket, _) = handshake(&server.ws_url(), &[("x-api-key", server.api_key())]).await.unwrap();
-    let (sink, stream) = socket.split();
-    let sink = sink.with(|message: TxJsonRpcMessage<RoleClient>| {
-        future::ready(serde_json::to_string(&message).map(Message::text).map_err(|error| Error::Io(error.into())))
-    });
-    let stream = stream.filter_map(|frame| {
-        let message = match frame {
-            Ok(Message::Text(text)) => Some(serde_json::from_str::<ServerJsonRpcMessage>(&text).unwrap()),
-            _ => None,
-        };
-        future::ready(message)
-    });
-    let client = serve_client((), (sink, Box::pin(stream))).await.unwrap();
-    let tools = client.list_all_tools().await.unwrap();
-    assert!(tools.iter().any(|tool| tool.name == "run_sql"), "{tools:?}");
-    let Value::Object(arguments) = json!({ "query": "SELECT 9223372036854775807 AS b" }) else { unreachable!() };
-    let result = client.call_tool(CallToolRequestParams::new("run_sql").with_arguments(arguments)).await.unwrap();
-    assert_eq!(result.structured_content.unwrap()["rows"], json!([{ "b": 9_223_372_036_854_775_807_i64 }]));
-    client.cancel().await.unwrap();
+/// The program as clients start it over stdio, and its environment: the shop, read by the reader role.
+async fn stdio_server() -> (PathBuf, [(&'static str, String); 3]) {
+    let url = shared_postgres().await.reader_url(SHOP);
+    let env =
+        [("DATABASE_URL", url), ("POSTGRES_DATABASES", SHOP.to_owned()), ("POSTGRES_SSLMODE", "disable".to_owned())];
+    (binary("mcp-server").unwrap(), env)
+}
+
+fn catalog_uri() -> String {
+    format!("postgres://{SHOP}/catalog")
+}
+
+/// The client lists every tool.
+fn check_tools(names: &[&str]) {
+    let missing: Vec<_> = TOOLS.iter().filter(|tool| !names.contains(tool)).collect();
+    assert!(missing.is_empty(), "{missing:?} aren't in {names:?}");
+}
+
+/// The client shows the answer to [`QUERY`] with every digit.
+fn check_digits(result: &Value) {
+    assert_eq!(result["isError"], false, "{result}");
+    assert!(result["content"][0]["text"].as_str().unwrap().starts_with(DIGITS), "{result}");
+    assert_eq!(result["structuredContent"]["columns"][1]["type"], "int8", "{result}");
+}
+
+/// The client shows the refusal of a DROP with its code and what to do instead, as text and as structured content.
+fn check_refusal(result: &Value) {
+    assert_eq!(result["isError"], true, "{result}");
+    let structured = &result["structuredContent"];
+    let text: Value = serde_json::from_str(result["content"][0]["text"].as_str().unwrap()).unwrap();
+    for shown in [structured, &text] {
+        assert_eq!(shown["error"]["code"], "WRITE_OPERATION_DENIED", "{result}");
+        assert!(shown["error"]["suggestion"].as_str().unwrap().contains("SELECT"), "{result}");
+    }
+}
+
+/// The client reads the shop's catalog.
+fn check_catalog(contents: &Value) {
+    assert_eq!((&contents["uri"], &contents["mimeType"]), (&catalog_uri().into(), &"application/json".into()));
+    let catalog: Value = serde_json::from_str(contents["text"].as_str().unwrap()).unwrap();
+    assert_eq!(catalog["database"], SHOP);
+    assert!(catalog["tables"].as_array().unwrap().iter().any(|table| table["table_name"] == "users"), "{catalog}");
 }

@@ -127,7 +127,7 @@ async fn a_session_ends_when_its_client_says_so() {
     let full = HttpClient::new(&server).initialize("2025-11-25").await;
     assert_eq!(full.status, 503, "{full:?}");
     let ended = client.with_method(Method::DELETE).send().await.unwrap();
-    assert_eq!(ended.status().as_u16(), 202);
+    assert_eq!(ended.status().as_u16(), 204);
     until("the session is gone", async || {
         client.post(r#"{"jsonrpc":"2.0","id":9,"method":"ping"}"#).await.status == 404
     })

@@ -1,4 +1,5 @@
-//! The documents keep up with the code: what they link to is there, and what they call proof is a test.
+//! The documents keep up with the code: what they link to is there, what they call proof is a test, and what readers are to
+//! paste can be read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -39,6 +40,19 @@ fn every_link_leads_to_a_file() {
         missing.extend(broken.map(|(_, file)| format!("{}: {file}", document.display())));
     }
     assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn every_json_snippet_for_clients_parses() {
+    let text = read(&repository_file("docs/clients.md"));
+    let mut snippets = 0;
+    for block in text.split("\n```json\n").skip(1) {
+        let snippet = block.split("\n```").next().unwrap_or_default();
+        let parsed: Result<serde_json::Value, _> = serde_json::from_str(snippet);
+        assert!(parsed.as_ref().is_ok_and(serde_json::Value::is_object), "{parsed:?}: {snippet}");
+        snippets += 1;
+    }
+    assert!(snippets >= 8, "{snippets} snippets");
 }
 
 #[test]

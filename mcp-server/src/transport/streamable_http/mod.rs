@@ -14,7 +14,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use daemon::keys::Principal;
 use http::request::Parts;
-use http::{Method, header};
+use http::{Method, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use rmcp::model::{ClientJsonRpcMessage, ClientRequest, JsonRpcMessage};
@@ -44,8 +44,14 @@ pub(super) async fn answer(gate: Gate<impl Host>, principal: Principal, request:
         // rmcp says yes to whatever is to be deleted.
         Method::DELETE if !gate.config.http_stateless && !owns(&gate, &principal, &parts) => Err(Refusal::NoSession),
         Method::GET | Method::DELETE => {
+            let ends = parts.method == Method::DELETE;
             let visit = Visit::new(gate.clone(), principal, None);
-            Ok(hand_over(&gate, visit, parts, Bytes::new()).await)
+            let mut response = hand_over(&gate, visit, parts, Bytes::new()).await;
+            if ends && response.status() == StatusCode::ACCEPTED {
+                // The Python SDK takes 200 and 204 for an end, and warns of rmcp's 202.
+                *response.status_mut() = StatusCode::NO_CONTENT;
+            }
+            Ok(response)
         }
         _ => Err(Refusal::Method),
     }
