@@ -54,7 +54,7 @@ deny: ## Check the dependencies: licences, bans, sources, known problems
 fmt: ## Format the code
 	@$(environment); cargo fmt --all
 
-generate fixtures: build ## Make the generated files anew: the sample database, docs/configuration.md
+generate fixtures: build ## Make the generated files anew: the sample database, docs/configuration.md, docs/tools.md
 	@scripts/generate
 
 generated: build ## Check that the generated files and Cargo.lock are current

@@ -1,9 +1,11 @@
-//! What the program does besides serving its port: judge statements, explain a policy, write a role, serve one client on stdio.
+//! What the program does besides serving its port: judge statements, explain a policy, write a role, serve one client on stdio,
+//! list the tools.
 
 mod check;
 mod policy;
 mod role_sql;
 mod stdio;
+mod tools;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ pub const JOBS: &[Job<Config>] = &[
     Job { command: policy::command, run: policy::run },
     Job { command: role_sql::command, run: role_sql::run },
     Job { command: stdio::command, run: stdio::run },
+    Job { command: tools::command, run: tools::run },
 ];
 
 /// The database that the settings name, as it is now, and what judges statements on it.

@@ -203,7 +203,7 @@ impl ListenerConfig {
             tls: ServerTls::read(source, "WS_TLS_CERT", "WS_TLS_KEY"),
             // Those jobs let nobody in.
             keys: match source.subcommand() {
-                Some("check" | "role-sql" | "stdio") => Keys::read(source, "WS_API_KEY"),
+                Some("check" | "role-sql" | "stdio" | "tools") => Keys::read(source, "WS_API_KEY"),
                 _ => Keys::read_required(source, "WS_API_KEY"),
             },
             push_registry: source.flag("WS_PUSH_REGISTRY"),

@@ -21,6 +21,8 @@ pub struct ToolDefinition {
     pub input_schema: Arc<Map<String, Value>>,
     /// JSON Schema of its structured content, failures included.
     pub output_schema: Arc<Map<String, Value>>,
+    /// The same with what each field means, and without failures; for documents.
+    pub described_output: fn() -> Map<String, Value>,
     /// Whether the same call gives the same answer while the data stays.
     pub is_idempotent: bool,
 }
@@ -31,7 +33,44 @@ const IDLE_WORDS: [&str; 3] = ["title", "format", "$schema"];
 /// The schema of a tool's arguments.
 pub(super) fn input_schema<T: JsonSchema>() -> Arc<Map<String, Value>> {
     let generator = settings(&IDLE_WORDS).into_generator();
-    Arc::new(generator.into_root_schema_for::<T>().as_object().cloned().unwrap_or_default())
+    let mut schema = generator.into_root_schema_for::<T>().as_object().cloned().unwrap_or_default();
+    for property in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+        without_null(property);
+    }
+    Arc::new(schema)
+}
+
+/// Says of an argument that may be left out what it is where it isn't: that it may be null as well some models' hosts can't read. The
+/// server takes null all the same.
+fn without_null(property: &mut Value) {
+    if let Some(Value::Array(kinds)) = property.get_mut("type") {
+        kinds.retain(|kind| kind != "null");
+        if let [only] = &kinds[..] {
+            property["type"] = only.clone();
+        }
+    }
+}
+
+impl ToolDefinition {
+    /// As `tools/list` has it.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "name": self.name,
+            "description": self.description,
+            "inputSchema": *self.input_schema,
+            "outputSchema": *self.output_schema,
+            "annotations": {
+                "title": self.title, "readOnlyHint": true, "destructiveHint": false, "idempotentHint": self.is_idempotent,
+                "openWorldHint": false,
+            },
+        })
+    }
+}
+
+/// The schema of what a tool answers where it doesn't fail, with descriptions.
+pub(super) fn described_output<T: JsonSchema>() -> Map<String, Value> {
+    let generator = settings(&IDLE_WORDS).into_generator();
+    generator.into_root_schema_for::<T>().as_object().cloned().unwrap_or_default()
 }
 
 /// The schema of a tool's structured content: an object that is either the output or the one shape of failures. Some clients

@@ -8,7 +8,7 @@ use shared_protocol::tool::describe_table::{
 };
 
 use super::arguments::parse;
-use super::definition::{input_schema, output_schema};
+use super::definition::{described_output, input_schema, output_schema};
 use super::list_tables::note;
 use super::listing::answer;
 use super::{Call, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, View};
@@ -31,6 +31,7 @@ impl Tool for DescribeTable {
             description: DESCRIPTION,
             input_schema: input_schema::<DescribeTableInput>(),
             output_schema: output_schema::<DescribeTableOutput>(),
+            described_output: described_output::<DescribeTableOutput>,
             is_idempotent: true,
         }
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use shared_protocol::tool::execute_query::{ExecuteQueryInput, ExecuteQueryOutput, NAME, QueryColumn};
 
 use super::arguments::{parse, positive};
-use super::definition::{input_schema, output_schema};
+use super::definition::{described_output, input_schema, output_schema};
 use super::statement::{Page, Request, milliseconds, page, query_columns, with_rows};
 use super::{Call, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput};
 
@@ -27,6 +27,7 @@ impl Tool for ExecuteQuery {
             description: DESCRIPTION,
             input_schema: input_schema::<ExecuteQueryInput>(),
             output_schema: output_schema::<ExecuteQueryOutput>(),
+            described_output: described_output::<ExecuteQueryOutput>,
             is_idempotent: false,
         }
     }

@@ -7,7 +7,7 @@ use shared_protocol::tool::explain_query::{ExplainQueryInput, ExplainQueryOutput
 use sql_guard::{RelationName, Restriction};
 
 use super::arguments::parse;
-use super::definition::{input_schema, output_schema};
+use super::definition::{described_output, input_schema, output_schema};
 use super::statement::{Page, Request, page};
 use super::{Call, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput};
 use crate::catalog::Visible;
@@ -30,6 +30,7 @@ impl Tool for ExplainQuery {
             description: DESCRIPTION,
             input_schema: input_schema::<ExplainQueryInput>(),
             output_schema: output_schema::<ExplainQueryOutput>(),
+            described_output: described_output::<ExplainQueryOutput>,
             is_idempotent: false,
         }
     }

@@ -7,7 +7,7 @@ use shared_protocol::error::ErrorCode;
 use shared_protocol::tool::find_join_path::{Depth, FindJoinPathInput, FindJoinPathOutput, NAME};
 
 use super::arguments::parse;
-use super::definition::{input_schema, output_schema};
+use super::definition::{described_output, input_schema, output_schema};
 use super::listing::answer;
 use super::{Call, NotFound, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, View};
 use crate::catalog::join_path::{NoPath, join_paths};
@@ -28,6 +28,7 @@ impl Tool for FindJoinPath {
             description: DESCRIPTION,
             input_schema: input_schema::<FindJoinPathInput>(),
             output_schema: output_schema::<FindJoinPathOutput>(),
+            described_output: described_output::<FindJoinPathOutput>,
             is_idempotent: true,
         }
     }

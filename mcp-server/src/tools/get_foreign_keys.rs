@@ -6,7 +6,7 @@ use shared_protocol::catalog::Table;
 use shared_protocol::tool::get_foreign_keys::{GetForeignKeysInput, GetForeignKeysOutput, NAME};
 
 use super::arguments::parse;
-use super::definition::{input_schema, output_schema};
+use super::definition::{described_output, input_schema, output_schema};
 use super::listing::{Listing, answer};
 use super::{Call, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, View};
 
@@ -26,6 +26,7 @@ impl Tool for GetForeignKeys {
             description: DESCRIPTION,
             input_schema: input_schema::<GetForeignKeysInput>(),
             output_schema: output_schema::<GetForeignKeysOutput>(),
+            described_output: described_output::<GetForeignKeysOutput>,
             is_idempotent: true,
         }
     }

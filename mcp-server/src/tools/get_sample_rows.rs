@@ -10,7 +10,7 @@ use shared_protocol::tool::execute_query::QueryColumn;
 use shared_protocol::tool::get_sample_rows::{GetSampleRowsInput, GetSampleRowsOutput, NAME};
 
 use super::arguments::parse;
-use super::definition::{input_schema, output_schema};
+use super::definition::{described_output, input_schema, output_schema};
 use super::statement::{Page, Request, page, query_columns, with_rows};
 use super::{Call, NotFound, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, View};
 use crate::catalog::quoted;
@@ -37,6 +37,7 @@ impl Tool for GetSampleRows {
             description: DESCRIPTION,
             input_schema: input_schema::<GetSampleRowsInput>(),
             output_schema: output_schema::<GetSampleRowsOutput>(),
+            described_output: described_output::<GetSampleRowsOutput>,
             is_idempotent: false,
         }
     }

@@ -7,7 +7,7 @@ use shared_protocol::tool::list_databases::{ListDatabasesInput, ListDatabasesOut
 
 use super::arguments::parse;
 use super::databases::KnownDatabase;
-use super::definition::{input_schema, output_schema};
+use super::definition::{described_output, input_schema, output_schema};
 use super::listing::{Listing, answer};
 use super::{Call, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput};
 use crate::catalog::Visible;
@@ -28,6 +28,7 @@ impl Tool for ListDatabases {
             description: DESCRIPTION,
             input_schema: input_schema::<ListDatabasesInput>(),
             output_schema: output_schema::<ListDatabasesOutput>(),
+            described_output: described_output::<ListDatabasesOutput>,
             is_idempotent: true,
         }
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use shared_protocol::tool::list_schemas::{ListSchemasInput, ListSchemasOutput, ListedSchema, NAME};
 
 use super::arguments::parse;
-use super::definition::{input_schema, output_schema};
+use super::definition::{described_output, input_schema, output_schema};
 use super::listing::{Listing, answer};
 use super::{Call, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, View};
 use crate::catalog::VisibleSchema;
@@ -26,6 +26,7 @@ impl Tool for ListSchemas {
             description: DESCRIPTION,
             input_schema: input_schema::<ListSchemasInput>(),
             output_schema: output_schema::<ListSchemasOutput>(),
+            described_output: described_output::<ListSchemasOutput>,
             is_idempotent: true,
         }
     }

@@ -8,7 +8,7 @@ use shared_protocol::catalog::{Table, TableKind};
 use shared_protocol::tool::list_tables::{ListTablesInput, ListTablesOutput, ListedTable, NAME};
 
 use super::arguments::parse;
-use super::definition::{input_schema, output_schema};
+use super::definition::{described_output, input_schema, output_schema};
 use super::listing::{Listing, answer};
 use super::{Call, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, View};
 use crate::catalog::{Size, Visible, sizes_of};
@@ -29,6 +29,7 @@ impl Tool for ListTables {
             description: DESCRIPTION,
             input_schema: input_schema::<ListTablesInput>(),
             output_schema: output_schema::<ListTablesOutput>(),
+            described_output: described_output::<ListTablesOutput>,
             is_idempotent: true,
         }
     }

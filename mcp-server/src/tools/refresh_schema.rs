@@ -6,7 +6,7 @@ use shared_protocol::tool::refresh_schema::{NAME, RefreshSchemaInput, RefreshSch
 
 use super::arguments::parse;
 use super::databases::Refreshed;
-use super::definition::{input_schema, output_schema};
+use super::definition::{described_output, input_schema, output_schema};
 use super::listing::answer;
 use super::{Call, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput};
 
@@ -26,6 +26,7 @@ impl Tool for RefreshSchema {
             description: DESCRIPTION,
             input_schema: input_schema::<RefreshSchemaInput>(),
             output_schema: output_schema::<RefreshSchemaOutput>(),
+            described_output: described_output::<RefreshSchemaOutput>,
             is_idempotent: true,
         }
     }

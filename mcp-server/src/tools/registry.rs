@@ -93,16 +93,9 @@ mod tests {
     fn listed(with_output: bool) -> usize {
         let registry = Registry::default();
         let tools = registry.definitions().map(|tool| {
-            let annotations = json!({
-                "title": tool.title, "readOnlyHint": true, "destructiveHint": false, "idempotentHint": tool.is_idempotent,
-                "openWorldHint": false,
-            });
-            let mut listed = json!({
-                "name": tool.name, "description": tool.description, "inputSchema": *tool.input_schema,
-                "annotations": annotations,
-            });
-            if with_output {
-                listed["outputSchema"] = Value::Object((*tool.output_schema).clone());
+            let mut listed = tool.to_json();
+            if !with_output {
+                listed.as_object_mut().unwrap().remove("outputSchema");
             }
             listed
         });

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use shared_protocol::tool::run_sql::{NAME, ResultColumn, RunSqlInput, RunSqlOutput};
 
 use super::arguments::{parse, positive};
-use super::definition::{input_schema, output_schema};
+use super::definition::{described_output, input_schema, output_schema};
 use super::statement::{Page, Request, milliseconds, page, with_rows};
 use super::{Call, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput};
 
@@ -28,6 +28,7 @@ impl Tool for RunSql {
             description: DESCRIPTION,
             input_schema: input_schema::<RunSqlInput>(),
             output_schema: output_schema::<RunSqlOutput>(),
+            described_output: described_output::<RunSqlOutput>,
             is_idempotent: false,
         }
     }

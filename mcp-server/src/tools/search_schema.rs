@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use shared_protocol::tool::search_schema::{NAME, SearchSchemaInput, SearchSchemaOutput};
 
 use super::arguments::parse;
-use super::definition::{input_schema, output_schema};
+use super::definition::{described_output, input_schema, output_schema};
 use super::listing::{Listing, answer};
 use super::{Call, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, View};
 use crate::catalog::search;
@@ -29,6 +29,7 @@ impl Tool for SearchSchema {
             description: DESCRIPTION,
             input_schema: input_schema::<SearchSchemaInput>(),
             output_schema: output_schema::<SearchSchemaOutput>(),
+            described_output: described_output::<SearchSchemaOutput>,
             is_idempotent: true,
         }
     }

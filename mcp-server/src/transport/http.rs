@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -13,6 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::json;
 use shared_protocol::endpoint::{API_KEY_HEADER, MCP_PATH};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 
 use super::gate::Gate;
@@ -23,13 +25,18 @@ use crate::admin::{self, Admin};
 use crate::mcp::host::Host;
 use crate::telemetry::metrics;
 
+/// How long a browser keeps what it was told it may send.
+const PREFLIGHT: Duration = Duration::from_secs(600);
+
 /// The routes of the port.
 pub fn router<H: Host>(gate: Gate<H>, admin: Admin) -> Router {
+    let cors = cors(&gate.config.allowed_origins);
     let sensitive = [HeaderName::from_static(API_KEY_HEADER), http::header::AUTHORIZATION];
     Router::new()
         .route(MCP_PATH, any(async |gate, request| enter::<H, _>(gate, request, mcp).await))
         .route(SSE_PATH, any(async |gate, request| enter::<H, _>(gate, request, legacy_sse::open).await))
         .route(MESSAGES_PATH, any(async |gate, request| enter::<H, _>(gate, request, legacy_sse::post).await))
+        .layer(cors)
         .with_state(gate)
         .route("/health", get(admin::health))
         .route("/ready", get(admin::ready))
@@ -38,6 +45,29 @@ pub fn router<H: Host>(gate: Gate<H>, admin: Admin) -> Router {
         .fallback(async || Refusal::NoSuchPath.into_response())
         .layer(CatchPanicLayer::new())
         .layer(SetSensitiveRequestHeadersLayer::new(sensitive))
+}
+
+/// Lets pages of the allowed origins read answers, and send what clients send: browsers ask before they do. Who asks is looked at all
+/// the same.
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins = origins.iter().filter_map(|origin| origin.parse().ok());
+    let sent = [
+        HeaderName::from_static(API_KEY_HEADER),
+        http::header::AUTHORIZATION,
+        http::header::CONTENT_TYPE,
+        http::header::ACCEPT,
+        HeaderName::from_static("last-event-id"),
+        HeaderName::from_static("mcp-method"),
+        HeaderName::from_static("mcp-name"),
+        HeaderName::from_static("mcp-protocol-version"),
+        HeaderName::from_static(streamable_http::SESSION_ID),
+    ];
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers(sent)
+        .expose_headers([HeaderName::from_static(streamable_http::SESSION_ID)])
+        .max_age(PREFLIGHT)
 }
 
 /// Lets a request in to what it asks for, or says why not.

@@ -1,4 +1,4 @@
-//! The subcommands: statements judged, a policy explained, a role written.
+//! The subcommands: statements judged, a policy explained, a role written, the tools listed.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use harness::{ThrowawayPostgres, process::binary, shared_postgres};
 use serde_json::{Value, json};
 
-use crate::database_of;
+use crate::client::Client;
+use crate::{database_of, shop_server};
 
 const SCHEMA: &str = "
     CREATE TABLE people (id int PRIMARY KEY, name text, ssn text, mail text, password_hash text);
@@ -166,4 +167,22 @@ async fn a_statement_is_judged_for_somebody_there_is() {
     }
     let none = run(Some(&url), &["policy", "check"], &keys, "");
     assert!(none.out.starts_with("There is no policy file:"), "{}", none.out);
+}
+
+#[tokio::test]
+async fn the_tools_are_listed_as_clients_see_them() {
+    let server = shop_server().await;
+    let listed = Client::open(&server).await.request("tools/list", json!({})).await;
+    // It wants no settings, not even a database.
+    let json = run(None, &["tools", "--json"], &[], "");
+    assert_eq!(serde_json::from_str::<Value>(&json.out).unwrap()["tools"], listed["result"]["tools"]);
+    let short = run(None, &["tools"], &[], "");
+    assert!(
+        short.code == Some(0) && short.out.contains("run_sql\n    Run one read-only SQL statement"),
+        "{}",
+        short.out
+    );
+    let document = run(None, &["tools", "--markdown"], &[], "");
+    let kept = std::fs::read_to_string(harness::repository_file("docs/tools.md")).unwrap();
+    assert_eq!(document.out, kept, "docs/tools.md is stale: run `make generate`");
 }

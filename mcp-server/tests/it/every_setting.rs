@@ -66,6 +66,7 @@ async fn effect_of(variable: &str) {
         "REQUIRE_PARAMETERS" => values_may_have_to_be_parameters().await,
         "GUARD_STRICT_COMMENTS" => comments_may_be_judged_too().await,
         "POLICY_FILE" => a_policy_is_read().await,
+        "QUERIES_DIR" => saved_queries_are_offered().await,
         "AUDIT_LOG" => assert!(audited(&[]).await.contains("SELECT $1")),
         "AUDIT_VALUES" => assert!(audited(&[("AUDIT_VALUES", "true")]).await.contains("SELECT 12345")),
         "SHUTDOWN_GRACE_MS" => the_grace_ends().await,
@@ -100,9 +101,9 @@ async fn status(server: &McpServer, path: &str) -> u16 {
 
 /// The databases that are served.
 async fn databases(server: &McpServer) -> Vec<String> {
-    let list = Client::open(server).await.request("resources/list", json!({})).await;
-    let resources = list["result"]["resources"].as_array().unwrap();
-    resources.iter().map(|resource| resource["uri"].as_str().unwrap().to_owned()).collect()
+    let list = Client::open(server).await.call("list_databases", json!({})).await;
+    let databases = list["databases"].as_array().unwrap();
+    databases.iter().map(|database| database["name"].as_str().unwrap().to_owned()).collect()
 }
 
 /// The code that a call fails with.
@@ -130,21 +131,20 @@ async fn a_url_names_the_database() {
     let postgres = shared_postgres().await;
     let other = database_of(postgres, "CREATE TABLE t (id int);").await;
     let server = McpServer::start(ServerOptions::new(postgres.reader_url(&other))).await.unwrap();
-    assert_eq!(databases(&server).await, [format!("postgres://{other}/catalog")]);
+    assert_eq!(databases(&server).await, [other]);
 }
 
 async fn the_name_of_the_database_counts() {
     let other = database_of(shared_postgres().await, "CREATE TABLE t (id int);").await;
     let server = server_by_parts(&[("POSTGRES_DB", &other)]).await;
-    assert_eq!(databases(&server).await, [format!("postgres://{other}/catalog")]);
+    assert_eq!(databases(&server).await, [other]);
 }
 
 async fn listed_databases_are_served() {
     let postgres = shared_postgres().await;
     let other = database_of(postgres, "CREATE TABLE t (id int);").await;
     let server = shop_server_with(&[("POSTGRES_DATABASES", &format!("{SHOP},{other}"))]).await;
-    let served = [SHOP, &other].map(|name| format!("postgres://{name}/catalog"));
-    assert_eq!(databases(&server).await, served);
+    assert_eq!(databases(&server).await, [SHOP, &other]);
 }
 
 async fn databases_of_a_file_are_served() {
@@ -152,7 +152,7 @@ async fn databases_of_a_file_are_served() {
     let file = folder.path().join("databases.toml");
     std::fs::write(&file, format!("[databases.again]\ndatabase = \"{SHOP}\"\n")).unwrap();
     let server = shop_server_with(&[("DATABASES_FILE", file.to_str().unwrap())]).await;
-    assert_eq!(databases(&server).await, ["again", SHOP].map(|name| format!("postgres://{name}/catalog")));
+    assert_eq!(databases(&server).await, ["again", SHOP]);
 }
 
 async fn tools_mean_a_schema() {
@@ -421,6 +421,15 @@ async fn a_policy_is_read() {
     std::fs::write(&file, "[default]\ndeny_tables = [\"public.no_such_table\"]\n").unwrap();
     let log = log_of_a_start("POLICY_FILE", file.to_str().unwrap()).await;
     assert!(log.contains("[default] deny_tables: public.no_such_table matches nothing"), "{log}");
+}
+
+async fn saved_queries_are_offered() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("last.sql"), "SELECT max(id) AS last FROM users").unwrap();
+    let server = shop_server_with(&[("QUERIES_DIR", folder.path().to_str().unwrap())]).await;
+    let uri = format!("postgres://{SHOP}/queries/last");
+    let answer = Client::open(&server).await.request("resources/read", json!({ "uri": uri })).await;
+    assert_eq!(answer["result"]["contents"][0]["text"], "SELECT max(id) AS last FROM users", "{answer}");
 }
 
 /// Everything that is logged until the server is ready, which the harness can't read for itself in this form.

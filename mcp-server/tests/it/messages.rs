@@ -191,6 +191,34 @@ async fn more_calls_than_run_at_once_wait_and_more_than_that_come_back_later() {
 }
 
 #[tokio::test]
+async fn a_key_that_may_act_for_others_has_more_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = folder.path().join("policy.toml");
+    std::fs::write(&policy, "[keys.default]\nmay_act_for = true\n").unwrap();
+    let server = shop_server_with(&[("POLICY_FILE", policy.to_str().unwrap())]).await;
+    let mut client = Client::connect(&server).await;
+    let push = client.receive().await;
+    assert_eq!(push["params"]["_meta"]["pgmcp/maxInFlight"], 128, "{push}");
+    assert_eq!(push["params"]["_meta"]["pgmcp/mayActFor"], true);
+    let opened = client.initialize("2025-11-25").await;
+    assert_eq!(opened["result"]["_meta"]["pgmcp/maxInFlight"], 128, "{opened}");
+    // As many as would be too many for any other connection. None is told that its connection has no room.
+    let calls = 150;
+    for _ in 0..calls {
+        client
+            .start(
+                "tools/call",
+                json!({ "name": "run_sql", "arguments": { "query": "SELECT count(*) FROM order_items" } }),
+            )
+            .await;
+    }
+    for _ in 0..calls {
+        let answer = client.receive().await;
+        assert_eq!(answer["result"]["isError"], false, "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_never_reads_loses_its_connection() {
     let server = shop_server_with(&[("METRICS_PUBLIC", "true")]).await;
     let mut client = Client::open(&server).await;

@@ -108,6 +108,43 @@ async fn keys_hosts_and_origins_are_checked_as_for_a_websocket() {
 }
 
 #[tokio::test]
+async fn pages_of_allowed_origins_may_call_and_read_the_answers() {
+    let server = shop_server_with(&[("WS_ALLOWED_ORIGINS", "https://app.example")]).await;
+    let asked = async |origin: &str| {
+        let request = reqwest::Client::new().request(Method::OPTIONS, server.http_url("/mcp")).header("origin", origin);
+        let request = request.header("access-control-request-method", "POST");
+        request.header("access-control-request-headers", "content-type,x-api-key,mcp-session-id").send().await.unwrap()
+    };
+    let allowed = asked("https://app.example").await;
+    assert_eq!(allowed.status().as_u16(), 200);
+    let header = |name: &str| allowed.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(header("access-control-allow-origin"), "https://app.example");
+    assert!(header("access-control-allow-headers").contains("x-api-key"));
+    assert!(header("access-control-allow-methods").contains("POST"));
+    assert!(!asked("https://evil.example").await.headers().contains_key("access-control-allow-origin"));
+
+    let mut client = HttpClient::new(&server);
+    let text = client.message(
+        "initialize",
+        json!({
+            "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "it", "version": "1" },
+        }),
+    );
+    let answer = client.posted(&text).header("origin", "https://app.example").send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 200);
+    assert_eq!(answer.headers()["access-control-allow-origin"], "https://app.example");
+    assert_eq!(answer.headers()["access-control-expose-headers"], "mcp-session-id");
+    // A page is told, too, what is wrong with its key.
+    let mut stranger = HttpClient::with_key(&server, "x");
+    let text = stranger.message("ping", json!({}));
+    let refused = stranger.posted(&text).header("origin", "https://app.example").send().await.unwrap();
+    assert_eq!(
+        (refused.status().as_u16(), &refused.headers()["access-control-allow-origin"]),
+        (401, &"https://app.example".parse().unwrap())
+    );
+}
+
+#[tokio::test]
 async fn a_session_belongs_to_the_key_that_opened_it() {
     let (server, first) = two_keys(&[]).await;
     let mut owner = HttpClient::with_key(&server, first);

@@ -31,7 +31,7 @@ use crate::mcp::host::Host;
 pub(super) use self::sessions::Sessions;
 
 /// The header that names a session.
-const SESSION_ID: &str = "mcp-session-id";
+pub(super) const SESSION_ID: &str = "mcp-session-id";
 
 /// How often a stream on which nothing happens says that it is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
