@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use daemon::settings::Source;
+use benches::database;
 use harness::{PgBouncer, SHOP, ThrowawayPostgres};
 use mcp_server::caller::Caller;
 use mcp_server::catalog::CatalogCache;
-use mcp_server::config::{Config, VARIABLES, command};
-use mcp_server::databases::{Database, Frame, SessionPins};
+use mcp_server::databases::{Database, Frame};
 use mcp_server::executor::{Copies, CostLimits, Executor, PageLimit, ResultMemory, Run, RunLimits};
 use mcp_server::policy::{Known, Policies};
 use sql_guard::{Guard, Limits};
@@ -48,14 +47,6 @@ async fn main() -> Result<()> {
         report("through PgBouncer: cancel", cancels(&pooled, &mut superuser).await?);
     }
     Ok(())
-}
-
-fn database(url: &str, mode: &str) -> Result<Arc<Database>> {
-    let key = "0123456789abcdefghijkl";
-    let flags = ["mcp-server", "--ws-api-key", key, "--postgres-sslmode", "disable", "--database-url", url];
-    let flags = flags.into_iter().chain(["--postgres-mode", mode]);
-    let config = Config::from_source(Source::from_parts(command(), VARIABLES, flags, |_| None)?)?;
-    Ok(Database::alone(&config.databases.default, SessionPins::of(&config)))
 }
 
 /// Times of a warm statement with all that `frame` puts around it.

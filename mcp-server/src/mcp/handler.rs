@@ -122,9 +122,10 @@ impl ServerHandler for Session {
 
     async fn list_tools(
         &self,
-        _: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
+        only_page(request)?;
         Ok(ListToolsResult::with_all_items(self.service.registry.definitions().map(as_rmcp).collect()))
     }
 
@@ -167,9 +168,10 @@ impl ServerHandler for Session {
 
     async fn list_resource_templates(
         &self,
-        _: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        only_page(request)?;
         Ok(ListResourceTemplatesResult::with_all_items(resources::templates()))
     }
 
@@ -180,7 +182,10 @@ impl ServerHandler for Session {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let wishes = self.wishes(&context)?;
         let held = held(&context);
-        resources::read(&self.service.tools, &request.uri, &wishes, &held).await.map(Into::into)
+        tokio::select! {
+            read = resources::read(&self.service.tools, &request.uri, &wishes, &held) => read.map(Into::into),
+            never = progress::tell(context.meta.get_progress_token(), "resources/read", &context.peer) => match never {},
+        }
     }
 
     async fn subscribe(
@@ -212,9 +217,10 @@ impl ServerHandler for Session {
 
     async fn list_prompts(
         &self,
-        _: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
+        only_page(request)?;
         Ok(ListPromptsResult::with_all_items(prompts::list()))
     }
 
@@ -256,6 +262,17 @@ impl ServerHandler for Session {
             format!("there is no method {:?}.{question}", shortened(&method)),
             None,
         ))
+    }
+}
+
+/// That a request is for the first page of a list that has no other.
+fn only_page(request: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
+    match request.and_then(|request| request.cursor) {
+        None => Ok(()),
+        Some(_) => Err(ErrorData::invalid_params(
+            "the cursor is not one that this server gave: all is on the first page",
+            None,
+        )),
     }
 }
 

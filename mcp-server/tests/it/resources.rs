@@ -82,8 +82,10 @@ async fn what_is_not_there_is_said_with_what_is() {
         assert_eq!(error["code"], -32002, "{error}");
         assert!(error["message"].as_str().unwrap().contains(said), "{uri}: {error}");
     }
-    let page = client.request("resources/list", json!({ "cursor": "nowhere" })).await;
-    assert_eq!(page["error"]["code"], -32602, "{page}");
+    for list in ["resources/list", "resources/templates/list", "tools/list", "prompts/list"] {
+        let page = client.request(list, json!({ "cursor": "nowhere" })).await;
+        assert_eq!(page["error"]["code"], -32602, "{list}: {page}");
+    }
 }
 
 #[tokio::test]
