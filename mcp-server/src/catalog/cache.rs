@@ -310,7 +310,11 @@ impl Inner {
         if !self.current.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, &snapshot)) {
             return;
         }
-        let samples = Samples::read(&self.database, &snapshot).await;
+        let catalog: Arc<Snapshot> = Arc::clone(&snapshot);
+        // A guard too busy for it is asked again after the next load.
+        let Ok(access) = self.guard.access(catalog, Arc::default()).await else { return };
+        let before = snapshot.samples();
+        let samples = Samples::read(&self.database, &snapshot, (&self.guard, &access), before.as_deref()).await;
         if samples.is_some_and(|samples| snapshot.take_samples(Arc::new(samples))) {
             changes.tell();
         }

@@ -187,7 +187,7 @@ CREATE TABLE public."order" (
         assert_eq!(text, expected);
         let mut short = String::new();
         write_statements(&mut short, &[orders], &[], 150);
-        let end = "\n-- There is no room for 2 more: list_tables and describe_table tell of all.\n";
+        let end = "\n-- There is no room for 1 more: list_tables and describe_table tell of all.\n";
         assert_eq!(short, format!("{}{end}", &expected[..short.len() - end.len()]));
     }
 }

@@ -2,11 +2,13 @@
 //! or from one short read of a table that was never analysed.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use daemon::log::Chain;
 use shared_protocol::catalog::{Table, TableKind};
+use sql_guard::{Access, Guard, Rejection};
 use sqlx::{AssertSqlSafe, Row};
 use tokio::time::Instant;
 use tracing::debug;
@@ -33,14 +35,32 @@ const MAX_COLUMNS: usize = 40;
 /// Longest that one read may take, in milliseconds; PostgreSQL ends it then.
 const READ_LIMIT: &str = "2000";
 
+/// Longest that it waits for a lock, in milliseconds.
+const LOCK_LIMIT: &str = "200";
+
 /// Longest that all reads of a database may take together; the tables that are left go without.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The values by schema, table and column, the most frequent first.
+/// How long what was read of a table counts, in place of another read.
+const KEEP: Duration = Duration::from_secs(3600);
+
+/// A table by its schema and name.
+type Name = (String, String);
+
+/// The values by table and column, the most frequent first.
 #[derive(Debug)]
 pub(super) struct Samples {
     serial: u64,
-    by_table: HashMap<(String, String), BTreeMap<String, Vec<String>>>,
+    by_table: HashMap<Name, BTreeMap<String, Vec<String>>>,
+    /// The tables that were read themselves.
+    reads: HashMap<Name, Read>,
+}
+
+/// When a table was read, and which of its columns.
+#[derive(Debug, Clone)]
+struct Read {
+    at: Instant,
+    columns: Vec<String>,
 }
 
 /// Why there are none of one table, or none at all.
@@ -50,12 +70,14 @@ enum SampleError {
     Acquire(#[from] AcquireError),
     #[error("samples can't be read")]
     Query(#[from] sqlx::Error),
+    #[error("reading it is refused: {0}")]
+    Rejected(#[from] Rejection),
 }
 
 impl Samples {
     fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self { serial: NEXT.fetch_add(1, Ordering::Relaxed), by_table: HashMap::new() }
+        Self { serial: NEXT.fetch_add(1, Ordering::Relaxed), by_table: HashMap::new(), reads: HashMap::new() }
     }
 
     /// Tells them from all others of the process.
@@ -78,8 +100,14 @@ impl Samples {
         self.by_table.entry((schema.to_owned(), table.to_owned())).or_default().insert(column, values);
     }
 
-    /// Those of all tables of `snapshot`; nothing where the database can't be asked.
-    pub(super) async fn read(database: &Database, snapshot: &Snapshot) -> Option<Self> {
+    /// Those of all tables of `snapshot`, what was read of a table lately taken from `before`; nothing where the database can't be
+    /// asked. A table is read only where the guard would let a caller without a policy do so: planning it may run code.
+    pub(super) async fn read(
+        database: &Database,
+        snapshot: &Snapshot,
+        (guard, access): (&Guard, &Arc<Access>),
+        before: Option<&Self>,
+    ) -> Option<Self> {
         let name = database.name();
         let mut samples = Self::new();
         let told = match samples.read_statistics(database).await {
@@ -89,7 +117,7 @@ impl Samples {
                 return None;
             }
             // Not every database that speaks PostgreSQL's protocol has them.
-            Err(SampleError::Query(error)) => {
+            Err(error) => {
                 debug!(database = name, error = %Chain(&error), "{name} has no statistics");
                 false
             }
@@ -97,14 +125,14 @@ impl Samples {
         let deadline = Instant::now() + LIMIT;
         for table in &snapshot.tables {
             let is_known = told && table.estimated_row_count.is_some();
-            if is_known || !may_be_read(table, snapshot) {
+            if is_known || !may_be_read(table, snapshot) || before.is_some_and(|before| samples.take(before, table)) {
                 continue;
             }
             if Instant::now() >= deadline {
                 debug!(database = name, "the tables that are left go without samples: they took too long");
                 break;
             }
-            if let Err(error) = samples.read_table(database, table).await {
+            if let Err(error) = samples.read_table(database, (guard, access), table).await {
                 debug!(database = name, table = table.table_name, error = %Chain(&error), "a table goes without samples");
             }
         }
@@ -114,7 +142,7 @@ impl Samples {
     async fn read_statistics(&mut self, database: &Database) -> Result<(), SampleError> {
         let most = f32::from(u16::try_from(MAX_DISTINCT).expect("a small number"));
         let query = sqlx::query(include_str!("sql/statistics.sql")).bind(most);
-        for row in rows(database, query).await? {
+        for row in rows(database, query, &frame(false)).await? {
             let lists: [Option<Vec<Option<String>>>; 2] = [row.get("frequent"), row.get("others")];
             let values: Vec<String> = lists.into_iter().flatten().flatten().flatten().collect();
             if !values.is_empty() && values.iter().all(|value| value.chars().count() <= MAX_CHARS) {
@@ -125,23 +153,48 @@ impl Samples {
         Ok(())
     }
 
-    async fn read_table(&mut self, database: &Database, table: &Table) -> Result<(), SampleError> {
-        let columns = table.columns.iter().filter(|column| is_text(&column.data_type) && !column.is_generated);
-        let columns: Vec<&str> = columns.take(MAX_COLUMNS).map(|column| column.name.as_str()).collect();
+    /// Takes over what was read of a table before, where that still counts; whether it does.
+    fn take(&mut self, before: &Self, table: &Table) -> bool {
+        let name = (table.schema_name.clone(), table.table_name.clone());
+        let Some(read) = before.reads.get(&name) else { return false };
+        if read.at.elapsed() >= KEEP || read.columns != text_columns(table) {
+            return false;
+        }
+        self.reads.insert(name.clone(), read.clone());
+        if let Some(values) = before.by_table.get(&name) {
+            self.by_table.insert(name, values.clone());
+        }
+        true
+    }
+
+    async fn read_table(
+        &mut self,
+        database: &Database,
+        (guard, access): (&Guard, &Arc<Access>),
+        table: &Table,
+    ) -> Result<(), SampleError> {
+        let columns = text_columns(table);
         if columns.is_empty() {
             return Ok(());
         }
         // One character more than is kept shows which are too long.
-        let cut = |column: &&str| format!("pg_catalog.left({}::pg_catalog.text, {})", quoted(column), MAX_CHARS + 1);
+        let cut = |column: &String| format!("pg_catalog.left({}::pg_catalog.text, {})", quoted(column), MAX_CHARS + 1);
         let list = columns.iter().map(cut).collect::<Vec<_>>().join(", ");
         let (schema, name) = (quoted(&table.schema_name), quoted(&table.table_name));
         let sql = format!("SELECT {list} FROM {schema}.{name} LIMIT {MAX_ROWS}");
-        let read = rows(database, sqlx::query(AssertSqlSafe(sql)).persistent(false)).await?;
+        let checked = guard.check(&sql, access).await?;
+        let frame = frame(checked.runs_user_code());
+        let read = rows(database, sqlx::query(AssertSqlSafe(sql)).persistent(false), &frame).await?;
         for (place, column) in columns.iter().enumerate() {
             let values = read.iter().filter_map(|row| row.get::<Option<String>, _>(place));
             if let Some(values) = few(values) {
-                self.put(&table.schema_name, &table.table_name, (*column).to_owned(), values);
+                self.put(&table.schema_name, &table.table_name, column.clone(), values);
             }
+        }
+        // One that was empty may soon be no more.
+        if !read.is_empty() {
+            let name = (table.schema_name.clone(), table.table_name.clone());
+            self.reads.insert(name, Read { at: Instant::now(), columns });
         }
         Ok(())
     }
@@ -172,23 +225,34 @@ fn may_be_read(table: &Table, snapshot: &Snapshot) -> bool {
         && !snapshot.has_row_security(&table.schema_name, &table.table_name)
 }
 
+/// The columns that values are read of.
+fn text_columns(table: &Table) -> Vec<String> {
+    let columns = table.columns.iter().filter(|column| is_text(&column.data_type) && !column.is_generated);
+    columns.take(MAX_COLUMNS).map(|column| column.name.clone()).collect()
+}
+
 /// Whether a type is a text, by `format_type`'s name of it.
 fn is_text(data_type: &str) -> bool {
     data_type == "text" || data_type.starts_with("character")
+}
+
+/// A transaction with little time.
+fn frame(runs_user_code: bool) -> Frame {
+    let settings = [("statement_timeout", READ_LIMIT), ("lock_timeout", LOCK_LIMIT)];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    Frame { settings, runs_user_code, ..Frame::default() }
 }
 
 /// The rows of a query of ours, in a transaction of its own.
 async fn rows(
     database: &Database,
     query: sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments>,
+    frame: &Frame,
 ) -> Result<Vec<sqlx::postgres::PgRow>, SampleError> {
-    let settings = [("statement_timeout", READ_LIMIT), ("lock_timeout", "200")];
-    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    let frame = Frame { settings, ..Frame::default() };
     let mut session = database.session().await?;
-    session.begin(&frame).await?;
+    session.begin(frame).await?;
     let rows = query.fetch_all(session.connection()).await;
-    session.end(&frame).await;
+    session.end(frame).await;
     Ok(rows?)
 }
 

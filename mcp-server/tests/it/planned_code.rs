@@ -4,7 +4,7 @@
 use harness::{McpServer, ServerOptions, shared_postgres};
 use serde_json::json;
 
-use crate::client::Client;
+use crate::client::{Client, until};
 use crate::database_of;
 
 /// Whatever should not run takes a lock, which its session would keep.
@@ -133,4 +133,31 @@ async fn locks(database: &str) -> i64 {
     let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     sqlx::query_scalar(held).fetch_one(&mut superuser).await.unwrap()
+}
+
+#[tokio::test]
+async fn no_values_are_read_of_a_table_whose_reading_is_refused() {
+    let sql = "
+        CREATE FUNCTION trap(i int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS
+            $$BEGIN PERFORM pg_advisory_lock(i); RETURN true; END$$;
+        CREATE TABLE trapped (id int, word text); INSERT INTO trapped VALUES (1, 'caught');
+        CREATE INDEX ON trapped (id) WHERE trap(4711);
+        CREATE TABLE open (id int, word text); INSERT INTO open VALUES (1, 'free');";
+    let postgres = shared_postgres().await;
+    let database = database_of(postgres, sql).await;
+    let server = McpServer::start(ServerOptions::new(postgres.reader_url(&database))).await.unwrap();
+    let mut client = Client::open(&server).await;
+    let mut catalog = String::new();
+    until("the values of columns are read", async || {
+        let uri = format!("postgres://{database}/catalog");
+        let answer = client.request("resources/read", json!({ "uri": uri })).await;
+        catalog = answer["result"]["contents"][0]["text"].as_str().unwrap().to_owned();
+        catalog.contains(r#""samples":"complete""#)
+    })
+    .await;
+    assert!(catalog.contains("free") && !catalog.contains("caught"), "{catalog}");
+    let mut superuser = postgres.superuser(&database).await.unwrap();
+    let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711";
+    let locks: i64 = sqlx::query_scalar(locks).fetch_one(&mut superuser).await.unwrap();
+    assert_eq!(locks, 0);
 }

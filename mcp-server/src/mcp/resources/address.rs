@@ -126,7 +126,7 @@ mod tests {
         check("postgres://shop/erd", "shop", Part::Erd);
         check("postgres://shop/public/orders", "shop", table("public", "orders"));
         check("postgres://my%20shop/a%2Fb/100%25%3F", "my shop", table("a/b", "100%?"));
-        check("postgres://shop/größe/b", "shop", table("größe", "b"));
+        check("postgres://shop/gr%C3%B6%C3%9Fe/b", "shop", table("größe", "b"));
         check("postgres://shop/catalog/erd", "shop", table("catalog", "erd"));
         check("postgres://shop/queries/top", "shop", Part::Query { name: "top".to_owned() });
         check("postgres://shop/%71ueries/top", "shop", table("queries", "top"));
