@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
 use daemon::keys::{Authenticator, Unknown};
 use http::StatusCode;
 use http::header::CONNECTION;
@@ -44,13 +45,22 @@ struct Readiness {
     audit_log: Option<&'static str>,
 }
 
+/// The routes that operators ask.
+pub fn routes(admin: Admin) -> Router {
+    Router::new()
+        .route("/health", get(health))
+        .route("/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(admin)
+}
+
 /// The process is alive.
-pub async fn health() -> Response {
+async fn health() -> Response {
     Json(serde_json::json!({ "status": "ok" })).into_response()
 }
 
 /// Whether calls would be answered; 503 names the part that fails, without details.
-pub async fn ready(State(admin): State<Admin>) -> Response {
+async fn ready(State(admin): State<Admin>) -> Response {
     let database = admin.database().await;
     let audit_log = match (admin.audit.is_kept(), admin.audit.is_failing()) {
         (false, _) => None,
@@ -94,7 +104,7 @@ impl Admin {
 }
 
 /// The metrics in Prometheus' text form, for holders of a key unless they are public.
-pub async fn metrics(State(admin): State<Admin>, request: Request) -> Response {
+async fn metrics(State(admin): State<Admin>, request: Request) -> Response {
     let (request, _) = request.into_parts();
     if !admin.metrics_public
         && let Err(unknown) = admin.authenticator.admit(&request.headers, &request.extensions).await

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::admin::Admin;
+use crate::admin::{self, Admin};
 use crate::audit::Audit;
 use crate::catalog::Catalogs;
 use crate::config::{Config, ListenerConfig};
@@ -64,7 +64,7 @@ pub async fn run(config: Config, recorder: PrometheusHandle) -> anyhow::Result<(
     let service = daemon::listener::Service {
         tls,
         max_connections,
-        router: router(gate, admin),
+        router: router(gate, admin::routes(admin)),
         grace: config.shutdown_grace,
         gauge: metrics::HTTP_CONNECTIONS,
     };

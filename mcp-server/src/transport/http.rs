@@ -1,4 +1,4 @@
-//! The router of the one port: /mcp, /sse, /messages, /health, /ready, /metrics, and who may come in.
+//! The router of the one port: /mcp, /sse, /messages, what is served beside them, and who may come in.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::any;
 use daemon::keys::{Principal, Unknown};
 use http::header::{ALLOW, CONNECTION, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -21,15 +21,14 @@ use super::gate::Gate;
 use super::handshake::{self, Upgrade};
 use super::legacy_sse::{self, MESSAGES_PATH, SSE_PATH};
 use super::{streamable_http, websocket};
-use crate::admin::{self, Admin};
 use crate::mcp::host::Host;
 use crate::telemetry::metrics;
 
 /// How long a browser keeps what it was told it may send.
 const PREFLIGHT: Duration = Duration::from_secs(600);
 
-/// The routes of the port.
-pub fn router<H: Host>(gate: Gate<H>, admin: Admin) -> Router {
+/// The routes of the port: those of MCP, and what is served `beside` them.
+pub fn router<H: Host>(gate: Gate<H>, beside: Router) -> Router {
     let cors = cors(&gate.config.allowed_origins);
     let sensitive = [HeaderName::from_static(API_KEY_HEADER), http::header::AUTHORIZATION];
     Router::new()
@@ -38,10 +37,7 @@ pub fn router<H: Host>(gate: Gate<H>, admin: Admin) -> Router {
         .route(MESSAGES_PATH, any(async |gate, request| enter::<H, _>(gate, request, legacy_sse::post).await))
         .layer(cors)
         .with_state(gate)
-        .route("/health", get(admin::health))
-        .route("/ready", get(admin::ready))
-        .route("/metrics", get(admin::metrics))
-        .with_state(admin)
+        .merge(beside)
         .fallback(async || Refusal::NoSuchPath.into_response())
         .layer(CatchPanicLayer::new())
         .layer(SetSensitiveRequestHeadersLayer::new(sensitive))
