@@ -4,6 +4,7 @@
 //! of them where HTTP_STATELESS=true, are answered request by request.
 
 mod answer;
+mod routes;
 mod sessions;
 
 use std::sync::Arc;

@@ -1,17 +1,16 @@
 //! The sessions of Streamable HTTP. Each is a connection to rmcp's eyes, whose messages come by POST and whose answers go out as the
 //! bodies of those; what belongs to no request goes to the stream that a GET opened.
 
-use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use daemon::keys::Principal;
 use futures_util::Stream;
 use rmcp::model::{
-    CancelledNotification, CancelledNotificationParam, ClientJsonRpcMessage, GetMeta, JsonRpcMessage, ProgressToken,
-    RequestId, ServerJsonRpcMessage, ServerNotification,
+    CancelledNotification, CancelledNotificationParam, ClientJsonRpcMessage, GetMeta, JsonRpcMessage, RequestId,
+    ServerJsonRpcMessage,
 };
 use rmcp::transport::streamable_http_server::SessionManager;
 use rmcp::transport::streamable_http_server::session::{ServerSseMessage, SessionId};
@@ -19,6 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::routes::{Routes, STREAM, Sent};
 use crate::mcp::host::Host;
 use crate::transport::calls::id_in_use;
 use crate::transport::connection::{Arrival, Connection, Framing, Terms};
@@ -34,9 +34,6 @@ const LIVENESS: Duration = Duration::from_secs(60);
 
 /// Messages that were posted and not taken up yet.
 const INBOX: usize = 4;
-
-/// Messages of one stream that wait for its client. The last place is kept for the answer.
-const STREAM: usize = 8;
 
 /// All sessions.
 pub(in crate::transport) type Sessions = Directory<Session>;
@@ -220,104 +217,6 @@ async fn deliver(mut messages: mpsc::Receiver<Outgoing>, routes: &Routes) {
         if let Payload::Message(message) = payload {
             routes.send(*message, flushed);
         }
-    }
-}
-
-/// A message, and who is told once it has left.
-type Sent = (ServerJsonRpcMessage, Option<oneshot::Sender<()>>);
-
-/// The streams of one session. Clones share them.
-#[derive(Debug, Clone, Default)]
-struct Routes(Arc<Mutex<Streams>>);
-
-#[derive(Debug, Default)]
-struct Streams {
-    calls: HashMap<RequestId, Call>,
-    listener: Option<mpsc::Sender<Sent>>,
-}
-
-#[derive(Debug)]
-struct Call {
-    to: mpsc::Sender<Sent>,
-    progress: Option<ProgressToken>,
-}
-
-impl Routes {
-    /// Opens a stream for a request, unless its id has one.
-    fn open(&self, id: &RequestId, progress: Option<ProgressToken>, to: &mpsc::Sender<Sent>) -> bool {
-        let mut streams = self.streams();
-        if streams.calls.contains_key(id) {
-            return false;
-        }
-        streams.calls.insert(id.clone(), Call { to: to.clone(), progress });
-        true
-    }
-
-    /// Opens the stream for what belongs to no request, in place of the one before; `first` goes out first.
-    fn listen(&self, first: Option<ServerJsonRpcMessage>) -> mpsc::Receiver<Sent> {
-        let (to, messages) = mpsc::channel(STREAM);
-        if let Some(first) = first {
-            let _ = to.try_send((first, None));
-        }
-        self.streams().listener = Some(to);
-        messages
-    }
-
-    /// Sends a message along its stream. What nobody waits for is dropped, and so is what a slow reader has no room for; an answer
-    /// always has room.
-    fn send(&self, message: ServerJsonRpcMessage, flushed: Option<oneshot::Sender<()>>) {
-        let mut streams = self.streams();
-        let answered = match &message {
-            JsonRpcMessage::Response(response) => Some(response.id.clone()),
-            JsonRpcMessage::Error(error) => error.id.clone(),
-            _ => None,
-        };
-        if let Some(id) = answered {
-            if let Some(call) = streams.calls.remove(&id) {
-                let _ = call.to.try_send((message, flushed));
-            }
-            return;
-        }
-        let to = match progress_token(&message) {
-            Some(token) => {
-                streams.calls.values().find(|call| call.progress.as_ref() == Some(token)).map(|call| &call.to)
-            }
-            None => streams.listener.as_ref(),
-        };
-        if let Some(to) = to.filter(|to| to.capacity() > 1) {
-            let _ = to.try_send((message, flushed));
-        }
-    }
-
-    /// Ends the stream of a request; whether it had one.
-    fn forget(&self, id: &RequestId) -> bool {
-        self.streams().calls.remove(id).is_some()
-    }
-
-    /// Ends all streams.
-    fn close(&self) {
-        *self.streams() = Streams::default();
-    }
-
-    /// Whether anything runs or anybody listens.
-    fn are_used(&self) -> bool {
-        let streams = self.streams();
-        !streams.calls.is_empty() || streams.listener.as_ref().is_some_and(|listener| !listener.is_closed())
-    }
-
-    fn streams(&self) -> MutexGuard<'_, Streams> {
-        // Nothing in here panics half-way.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn progress_token(message: &ServerJsonRpcMessage) -> Option<&ProgressToken> {
-    match message {
-        JsonRpcMessage::Notification(notification) => match &notification.notification {
-            ServerNotification::ProgressNotification(progress) => Some(&progress.params.progress_token),
-            _ => None,
-        },
-        _ => None,
     }
 }
 
