@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rmcp::model::{JsonRpcMessage, ProgressToken, RequestId, ServerJsonRpcMessage, ServerNotification};
+use rmcp::model::{GetExtensions, JsonRpcMessage, ProgressToken, RequestId, ServerJsonRpcMessage, ServerNotification};
+use rmcp::service::OriginatingRequestId;
 use tokio::sync::{mpsc, oneshot};
 
 /// Messages of one stream that wait for its client. The last place is kept for the answer.
@@ -68,7 +69,10 @@ impl Routes {
             Some(token) => {
                 streams.calls.values().find(|call| call.progress.as_ref() == Some(token)).map(|call| &call.to)
             }
-            None => streams.listener.as_ref(),
+            None => {
+                let call = originating(&message).and_then(|id| streams.calls.get(id));
+                call.map(|call| &call.to).or(streams.listener.as_ref())
+            }
         };
         if let Some(to) = to.filter(|to| to.capacity() > 1) {
             let _ = to.try_send((message, flushed));
@@ -104,5 +108,61 @@ fn progress_token(message: &ServerJsonRpcMessage) -> Option<&ProgressToken> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// The call on whose way a message is sent. rmcp marks what a handler asks of its client; notifications are marked by whoever
+/// sends them.
+fn originating(message: &ServerJsonRpcMessage) -> Option<&RequestId> {
+    let extensions = match message {
+        JsonRpcMessage::Request(request) => request.request.extensions(),
+        JsonRpcMessage::Notification(notification) => notification.notification.extensions(),
+        _ => return None,
+    };
+    extensions.get::<OriginatingRequestId>().map(|originating| &originating.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use rmcp::model::{CustomNotification, CustomRequest, ServerRequest};
+
+    use super::*;
+
+    const CALL: RequestId = RequestId::Number(7);
+
+    fn log() -> ServerNotification {
+        ServerNotification::CustomNotification(CustomNotification::new("notifications/message", None))
+    }
+
+    fn of_call<M: GetExtensions>(mut message: M) -> M {
+        message.extensions_mut().insert(OriginatingRequestId(CALL));
+        message
+    }
+
+    #[test]
+    fn what_a_call_sends_goes_where_its_answer_goes() {
+        let routes = Routes::default();
+        let (to, mut answers) = mpsc::channel(STREAM);
+        let mut listener = routes.listen(None);
+        routes.open(&CALL, None, &to);
+        let question = ServerRequest::CustomRequest(CustomRequest::new("sampling/createMessage", None));
+        routes.send(ServerJsonRpcMessage::request(of_call(question), RequestId::Number(1)), None);
+        routes.send(ServerJsonRpcMessage::notification(of_call(log())), None);
+        assert!(matches!(answers.try_recv().unwrap().0, JsonRpcMessage::Request(_)));
+        assert!(matches!(answers.try_recv().unwrap().0, JsonRpcMessage::Notification(_)));
+        assert!(listener.try_recv().is_err());
+    }
+
+    #[test]
+    fn what_belongs_to_no_call_or_to_none_any_more_goes_to_whoever_listens() {
+        let routes = Routes::default();
+        let mut listener = routes.listen(None);
+        let (to, mut answers) = mpsc::channel(STREAM);
+        routes.open(&CALL, None, &to);
+        routes.send(ServerJsonRpcMessage::notification(log()), None);
+        assert!(listener.try_recv().is_ok());
+        routes.forget(&CALL);
+        routes.send(ServerJsonRpcMessage::notification(of_call(log())), None);
+        assert!(listener.try_recv().is_ok() && answers.try_recv().is_err());
     }
 }
