@@ -216,12 +216,13 @@ pub(crate) fn path() -> OsString {
     std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())
 }
 
-/// The program's file: what `MCP_SERVER_BIN` or `AGENT_BIN` names, else the one in the folder of this build.
+/// The program's file: what `MCP_SERVER_BIN` or `AGENT_BIN` names, else the one in the folder of this build. An example is a program
+/// by the name `examples/…`.
 ///
 /// # Errors
 /// When it isn't there; the message names the command that builds it.
 pub fn binary(name: &str) -> Result<PathBuf> {
-    let variable = format!("{}_BIN", name.replace('-', "_").to_uppercase());
+    let variable = format!("{}_BIN", name.replace(['-', '/'], "_").to_uppercase());
     if let Some(file) = std::env::var_os(&variable).map(PathBuf::from) {
         if !file.is_file() {
             bail!("{variable} is {}, and there is no such file", file.display());
@@ -231,10 +232,11 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().context("find the executable of this process")?;
     let file = built_beside(&own, name);
     if !file.is_file() {
-        bail!(
-            "{} isn't there: run `cargo build --bins -p {name}` first, or name the program in {variable}",
-            file.display()
-        );
+        let what = match name.strip_prefix("examples/") {
+            Some(example) => format!("--example {example}"),
+            None => format!("--bins -p {name}"),
+        };
+        bail!("{} isn't there: run `cargo build {what}` first, or name the program in {variable}", file.display());
     }
     Ok(file)
 }
@@ -320,6 +322,8 @@ mod tests {
     fn a_program_that_is_not_built_names_the_command() {
         let error = binary("no-such-program").unwrap_err().to_string();
         assert!(error.contains("cargo build --bins -p no-such-program"), "{error}");
+        let error = binary("examples/none").unwrap_err().to_string();
+        assert!(error.contains("cargo build --example none") && error.contains("EXAMPLES_NONE_BIN"), "{error}");
     }
 
     #[test]
