@@ -190,7 +190,8 @@ impl LimitsConfig {
 }
 
 impl ListenerConfig {
-    fn read(source: &mut Source) -> Self {
+    /// What `source` says of the network side. What is wrong with it, `source` keeps.
+    pub fn read(source: &mut Source) -> Self {
         let host = source.value("WS_HOST", |_| true).unwrap_or(IpAddr::from([0, 0, 0, 0]));
         let allowed_hosts = match source.list("WS_ALLOWED_HOSTS") {
             hosts if hosts.iter().any(|host| host == "*") => None,
