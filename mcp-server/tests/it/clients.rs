@@ -32,7 +32,7 @@ const QUERY: &str = "SELECT 1.10::numeric AS a, 9223372036854775807 AS b";
 const DIGITS: &str = r#"{"rows":[{"a":1.10,"b":9223372036854775807}],"rowCount":1,"#;
 
 /// What `scripts/setup --tests` wrote down for the tests.
-fn installed(variable: &str) -> PathBuf {
+pub(crate) fn installed(variable: &str) -> PathBuf {
     let path = std::env::var_os(variable);
     path.unwrap_or_else(|| panic!("{variable} is set by `. scripts/environment` after `scripts/setup --tests`")).into()
 }

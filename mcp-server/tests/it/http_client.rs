@@ -52,8 +52,13 @@ impl HttpClient {
 
     /// With another key.
     pub(crate) fn with_key(server: &McpServer, key: &str) -> Self {
+        Self::at(server.http_url("/mcp"), key)
+    }
+
+    /// Of another server.
+    pub(crate) fn at(url: String, key: &str) -> Self {
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
-        Self { http, url: server.http_url("/mcp"), key: key.to_owned(), session: None, next_id: 1 }
+        Self { http, url, key: key.to_owned(), session: None, next_id: 1 }
     }
 
     /// The same with the session opened.

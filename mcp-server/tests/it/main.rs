@@ -8,6 +8,7 @@ mod catalog_tools;
 mod client;
 mod clients;
 mod command_line;
+mod conformance;
 mod corpus;
 mod cost;
 mod database_down;
