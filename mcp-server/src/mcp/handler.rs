@@ -152,7 +152,7 @@ impl ServerHandler for Session {
             never = gone => never,
             never = progress::tell(context.meta.get_progress_token(), &name, &context.peer) => match never {},
         };
-        ended.tell(self.level.of(&context.meta), &context.peer).await;
+        ended.tell(self.level.of(&context.meta), &context).await;
         Ok(result.into())
     }
 

@@ -5,8 +5,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rmcp::model::{LoggingLevel, LoggingMessageNotificationParam, RequestMetaObject};
-use rmcp::service::{Peer, RoleServer};
+use rmcp::model::{
+    LoggingLevel, LoggingMessageNotification, LoggingMessageNotificationParam, RequestMetaObject, ServerNotification,
+};
+use rmcp::service::{OriginatingRequestId, RequestContext, RoleServer};
 use serde_json::json;
 use shared_protocol::error::ErrorCode;
 
@@ -39,8 +41,8 @@ impl Level {
 }
 
 impl Ended<'_> {
-    /// Tells the client, where that is of its `least` level.
-    pub(super) async fn tell(self, least: Option<LoggingLevel>, peer: &Peer<RoleServer>) {
+    /// Tells the client of the request that this was, where that is of its `least` level.
+    pub(super) async fn tell(self, least: Option<LoggingLevel>, request: &RequestContext<RoleServer>) {
         let Self { tool, outcome, rows, took } = self;
         let level = self.level();
         if least.is_none_or(|least| rank(level) < rank(least)) {
@@ -51,8 +53,11 @@ impl Ended<'_> {
         let data =
             json!({ "message": message, "tool": tool, "outcome": outcome, "rows": rows, "duration_ms": duration_ms });
         let params = LoggingMessageNotificationParam::new(level, data).with_logger(LOGGER);
+        let mut message = LoggingMessageNotification::new(params);
+        // Over HTTP it comes along the stream of its call.
+        message.extensions.insert(OriginatingRequestId(request.id.clone()));
         // A client that is gone is told nothing.
-        let _ = peer.notify_logging_message(params).await;
+        let _ = request.peer.send_notification(ServerNotification::LoggingMessageNotification(message)).await;
     }
 
     fn level(self) -> LoggingLevel {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::client::{Client, until};
+use crate::http_client::HttpClient;
 use crate::shop_server;
 use crate::streamable_http::{endless, newest_meta, runs};
 
@@ -48,6 +49,16 @@ async fn a_client_is_told_of_its_calls_from_the_level_on_that_it_sets() {
 
     let answer = client.request("logging/setLevel", json!({ "level": "loud" })).await;
     assert_eq!(answer["error"]["code"], -32602, "{answer}");
+}
+
+#[tokio::test]
+async fn over_http_a_client_is_told_along_the_stream_of_its_call() {
+    let server = shop_server().await;
+    let mut client = HttpClient::open(&server).await;
+    client.request("logging/setLevel", json!({ "level": "info" })).await;
+    let answered = client.run("SELECT 1").await;
+    let messages = answered.messages();
+    assert!(messages.len() == 2 && messages[0].contains("run_sql answered ok"), "{answered:?}");
 }
 
 #[tokio::test]
