@@ -7,12 +7,22 @@ use crate::http_client::HttpClient;
 use crate::shop_server;
 use crate::streamable_http::{endless, newest_meta, runs};
 
+/// The next message that isn't news of what there is to see, which comes whenever a catalog has been read.
+async fn next(client: &mut Client) -> Value {
+    loop {
+        let message = client.receive().await;
+        if !message["method"].as_str().is_some_and(|method| method.ends_with("/list_changed")) {
+            return message;
+        }
+    }
+}
+
 /// What came before the answer to a request, and the answer.
 async fn told(client: &mut Client, method: &str, params: Value) -> (Vec<Value>, Value) {
     let id = client.start(method, params).await;
     let mut told = Vec::new();
     loop {
-        let message = client.receive().await;
+        let message = next(client).await;
         if message["id"] == id {
             return (told, message);
         }
@@ -83,7 +93,7 @@ async fn a_long_call_says_that_it_goes_on_until_it_is_cancelled() {
     let id = client.start("tools/call", params).await;
     let mut before = 0.0;
     for _ in 0..2 {
-        let message = client.receive().await;
+        let message = next(&mut client).await;
         assert_eq!(message["method"], "notifications/progress", "{message}");
         assert_eq!(message["params"]["progressToken"], "p1");
         let progress = message["params"]["progress"].as_f64().unwrap();
