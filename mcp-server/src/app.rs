@@ -126,11 +126,12 @@ pub async fn run_stdio(config: Config) -> anyhow::Result<()> {
 }
 
 /// The tasks that keep what is served fresh, by the part that each is of.
-fn upkeep(tools: &Arc<ToolContext>, config: &Config, stop: &Stop) -> [(&'static str, JoinHandle<()>); 3] {
+fn upkeep(tools: &Arc<ToolContext>, config: &Config, stop: &Stop) -> [(&'static str, JoinHandle<()>); 4] {
     let draining = || stop.draining.clone();
     [
         ("policy", tokio::spawn(Arc::clone(tools).watch_policy(draining()))),
         ("databases", tokio::spawn(Arc::clone(tools).look_out(config.catalog_ttl, draining()))),
+        ("changes", tokio::spawn(Arc::clone(tools).look_for_changes(draining()))),
         ("pools", tokio::spawn(tools.databases.clone().reap_idle(stop.kill.clone()))),
     ]
 }

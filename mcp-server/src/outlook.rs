@@ -18,6 +18,9 @@ use crate::tools::ToolContext;
 /// Catalogs that are read at once.
 const LOADS_AT_ONCE: usize = 4;
 
+/// How often it is looked for changes that somebody waits for.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
 /// How soon it is looked again for databases where that failed.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -83,6 +86,22 @@ impl ToolContext {
                     "database {name} is not ready; it is tried again with each call. {way_out}"
                 );
                 None
+            }
+        }
+    }
+
+    /// Looks at the catalogs while anybody wants to hear of changes, until `stop`: DDL is looked for where somebody asks for a catalog,
+    /// and whoever waits for news asks for none.
+    pub(crate) async fn look_for_changes(self: Arc<Self>, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+            if self.catalogs.changes().is_heard() {
+                let catalogs = self.databases.all().into_iter().map(|database| self.catalogs.of(&database));
+                let look = |catalog: CatalogCache| async move {
+                    // What goes wrong is logged where it is read.
+                    let _ = catalog.current().await;
+                };
+                let looks = stream::iter(catalogs).for_each_concurrent(LOADS_AT_ONCE, look);
+                stop.run_until_cancelled(looks).await;
             }
         }
     }

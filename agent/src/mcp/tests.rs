@@ -397,7 +397,7 @@ async fn forgets(catalogs: &Catalogs, tables: &[&str]) {
 fn page(table: &str, next: Value) -> Value {
     json!({
         "fingerprint": "f", "database": "shop", "description": null, "server_version": "15", "timezone": "UTC",
-        "search_path": ["public"], "functions": [], "next_cursor": next,
+        "search_path": ["public"], "samples": "complete", "functions": [], "next_cursor": next,
         "tables": [{
             "table_name": table, "schema_name": "public", "type": "table", "description": null, "columns": [],
             "indexes": [], "constraints": [], "foreign_keys": [], "estimated_row_count": null, "partition_count": null,

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use daemon::log::Chain;
 use moka::future::Cache;
-use sql_guard::{Guard, Rejection};
+use sql_guard::{Access, Guard, Rejection};
 use tokio::sync::Mutex;
 use tracing::{debug, info, warn};
 
 use super::changes::Changes;
 use super::introspect;
 use super::samples::Samples;
+use super::sampling::{self, Judge};
 use super::snapshot::Snapshot;
 use super::visible::Visible;
 use crate::databases::{AcquireError, ConnectError, Database, Frame, Session};
@@ -31,7 +32,7 @@ const CHANGE_GAP: Duration = Duration::from_secs(2);
 /// Longest that a load may take.
 const LOAD_LIMIT: Duration = Duration::from_secs(60);
 
-/// Most pairs of a catalog and a caller's rules that are kept.
+/// Most views that are kept, each of a catalog under a caller's rules.
 const MAX_VISIBLE: u64 = 256;
 
 /// Why there is no catalog.
@@ -56,6 +57,8 @@ struct Inner {
     database: Arc<Database>,
     guard: Guard,
     visible: Cache<Sight, Arc<Visible>>,
+    /// What may be done, by snapshot and rules: it doesn't hang on the values of columns.
+    accesses: Cache<(u64, u64), Arc<Access>>,
     ttl: Duration,
     current: ArcSwapOption<Snapshot>,
     /// Held while a load runs; says when the last one began.
@@ -66,6 +69,8 @@ struct Inner {
     outcome: ArcSwapOption<Outcome>,
     /// Held while values of columns are read.
     sampling: Mutex<()>,
+    /// Those that were read last.
+    samples: ArcSwapOption<Samples>,
     /// Who is told of a new catalog. Where nobody is, nobody needs the values of its columns either.
     changes: Option<Changes>,
 }
@@ -113,16 +118,19 @@ impl CatalogCache {
     /// An empty cache; catalogs older than `ttl` are read again.
     pub fn new(database: Arc<Database>, guard: Guard, ttl: Duration) -> Self {
         let visible = Cache::builder().max_capacity(MAX_VISIBLE).time_to_idle(2 * ttl).build();
+        let accesses = Cache::builder().max_capacity(MAX_VISIBLE).time_to_idle(2 * ttl).build();
         Self(Arc::new(Inner {
             database,
             guard,
             visible,
+            accesses,
             ttl,
             current: ArcSwapOption::empty(),
             loading: Mutex::default(),
             looking: Mutex::default(),
             outcome: ArcSwapOption::empty(),
             sampling: Mutex::default(),
+            samples: ArcSwapOption::empty(),
             changes: None,
         }))
     }
@@ -170,17 +178,12 @@ impl CatalogCache {
     /// SERVER_BUSY where the guard has no time for it.
     pub async fn visible(&self, snapshot: &Arc<Snapshot>, rules: &Rules) -> Result<Arc<Visible>, Arc<Rejection>> {
         let samples = snapshot.samples();
-        let without: Sight = (snapshot.serial(), rules.id, None);
-        let sight: Sight = (without.0, without.1, samples.as_ref().map(|samples| samples.serial()));
+        let sight: Sight = (snapshot.serial(), rules.id, samples.as_ref().map(|samples| samples.serial()));
         let made = async {
-            // What may be done with a catalog doesn't hang on the values of its columns.
-            let access = match self.0.visible.get(&without).await {
-                Some(known) => Arc::clone(known.access()),
-                None => {
-                    let catalog: Arc<Snapshot> = Arc::clone(snapshot);
-                    self.0.guard.access(catalog, Arc::clone(&rules.policy)).await?
-                }
-            };
+            let catalog: Arc<Snapshot> = Arc::clone(snapshot);
+            let access = self.0.guard.access(catalog, Arc::clone(&rules.policy));
+            let access = self.0.accesses.try_get_with((snapshot.serial(), rules.id), access).await;
+            let access = access.map_err(|rejection| Rejection::clone(&rejection))?;
             Ok(Arc::new(Visible::new(Arc::clone(snapshot), samples.as_deref(), access, &rules.policy)))
         };
         self.0.visible.try_get_with(sight, made).await
@@ -281,11 +284,14 @@ impl Inner {
                 let (tables, duration_ms) = (snapshot.table_count(), started.elapsed().as_secs_f64() * 1000.0);
                 info!(database, tables, duration_ms, "catalog of {database} loaded");
                 let snapshot = Arc::new(snapshot);
-                if let Some(samples) = self.current.load().as_ref().and_then(|old| old.samples()) {
+                if let Some(samples) = self.samples.load_full() {
                     // They are more likely right than wrong until they are read again.
                     snapshot.take_samples(samples);
                 }
                 self.current.store(Some(Arc::clone(&snapshot)));
+                // Whoever works with the catalog before holds what they need of it.
+                self.visible.invalidate_all();
+                self.accesses.invalidate_all();
                 self.outcome.store(Some(Arc::new(Outcome::Loaded)));
                 if let Some(changes) = self.changes.clone() {
                     changes.tell();
@@ -313,9 +319,20 @@ impl Inner {
         let catalog: Arc<Snapshot> = Arc::clone(&snapshot);
         // A guard too busy for it is asked again after the next load.
         let Ok(access) = self.guard.access(catalog, Arc::default()).await else { return };
-        let before = snapshot.samples();
-        let samples = Samples::read(&self.database, &snapshot, (&self.guard, &access), before.as_deref()).await;
-        if samples.is_some_and(|samples| snapshot.take_samples(Arc::new(samples))) {
+        let judge = Judge { guard: self.guard.clone(), access };
+        let before = self.samples.load_full();
+        let Some(samples) = sampling::read(&self.database, &snapshot, &judge, before.as_deref()).await else { return };
+        let (samples, is_new) = match &before {
+            Some(before) => samples.after(before),
+            None => (samples, true),
+        };
+        let samples = Arc::new(samples);
+        self.samples.store(Some(Arc::clone(&samples)));
+        // It may be a newer one by now, and has nothing newer.
+        if let Some(current) = self.current.load_full() {
+            current.take_samples(samples);
+        }
+        if is_new {
             changes.tell();
         }
     }

@@ -30,12 +30,15 @@ impl Catalogs {
     pub fn of(&self, database: &Arc<Database>) -> CatalogCache {
         let mut caches = self.0.caches.lock().unwrap_or_else(PoisonError::into_inner);
         // One of the same name may have been dropped and made anew.
-        caches.retain(|name, cache| name != database.name() || Arc::ptr_eq(cache.database(), database));
-        let made = || {
-            let (guard, changes) = (self.0.guard.clone(), self.0.changes.clone());
-            CatalogCache::new(Arc::clone(database), guard, self.0.ttl).with_changes(changes)
-        };
-        caches.entry(database.name().to_owned()).or_insert_with(made).clone()
+        if let Some(cache) = caches.get(database.name())
+            && Arc::ptr_eq(cache.database(), database)
+        {
+            return cache.clone();
+        }
+        let (guard, changes) = (self.0.guard.clone(), self.0.changes.clone());
+        let made = CatalogCache::new(Arc::clone(database), guard, self.0.ttl).with_changes(changes);
+        caches.insert(database.name().to_owned(), made.clone());
+        made
     }
 
     /// Word that callers may see something else than before.

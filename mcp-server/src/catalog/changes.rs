@@ -20,6 +20,11 @@ impl Changes {
         self.0.send_replace(());
     }
 
+    /// Whether anybody listens.
+    pub fn is_heard(&self) -> bool {
+        self.0.receiver_count() > 0
+    }
+
     /// Listens from now on.
     pub fn listen(&self) -> watch::Receiver<()> {
         self.0.subscribe()

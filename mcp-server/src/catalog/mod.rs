@@ -13,6 +13,7 @@ pub mod join_path;
 mod page;
 mod path;
 mod samples;
+mod sampling;
 mod search;
 mod sizes;
 mod snapshot;

@@ -41,7 +41,7 @@ pub fn page(catalog: &Visible, cursor: Option<&str>, bytes: usize) -> Result<Str
         server_version: catalog.snapshot.server_version.clone(),
         timezone: catalog.snapshot.timezone.clone(),
         search_path: catalog.snapshot.search_path.clone(),
-        samples: catalog.samples,
+        samples: catalog.samples(),
         tables: Vec::new(),
         functions: if start == 0 { catalog.functions.clone() } else { Vec::new() },
         next_cursor: None,

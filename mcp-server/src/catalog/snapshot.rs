@@ -107,13 +107,9 @@ impl Snapshot {
         self.samples.load_full()
     }
 
-    /// Takes these for the values of its columns; whether they are others than before.
-    pub(super) fn take_samples(&self, samples: Arc<Samples>) -> bool {
-        let is_new = self.samples.load().as_ref().is_none_or(|known| !known.are_like(&samples));
-        if is_new {
-            self.samples.store(Some(samples));
-        }
-        is_new
+    /// Takes these for the values of its columns.
+    pub(super) fn take_samples(&self, samples: Arc<Samples>) {
+        self.samples.store(Some(samples));
     }
 
     /// Whether a relation has row-level security, so that its rows depend on who asks.

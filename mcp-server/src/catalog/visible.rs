@@ -2,28 +2,29 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use shared_protocol::catalog::{Column, Constraint, ForeignKey, Function, Index, SamplesState, Table};
 use sql_guard::{Access, Catalog, Policy, RelationName, Restriction};
 
 use super::Snapshot;
 use super::samples::Samples;
 use super::snapshot::Schema;
+use crate::digest::digest;
 use crate::executor::Directory;
 
 /// A catalog as one caller sees it, never changed.
 #[derive(Debug)]
 pub struct Visible {
+    serial: u64,
     pub(super) snapshot: Arc<Snapshot>,
     access: Arc<Access>,
     /// By schema and name.
     pub(super) tables: Vec<Table>,
     pub(super) functions: Vec<Function>,
     schemas: Vec<VisibleSchema>,
-    /// Whether the columns' values have been read.
-    pub(super) samples: SamplesState,
+    samples: SamplesState,
     structure: String,
     fingerprint: String,
 }
@@ -43,7 +44,7 @@ pub struct VisibleSchema {
     pub table_count: usize,
 }
 
-/// What the structure's hash is taken over: all that the caller sees but the values of columns.
+/// What the structure's digest is taken over: all that the caller sees but what changes with the data.
 #[derive(Serialize)]
 struct Seen<'a> {
     database: &'a str,
@@ -72,6 +73,8 @@ impl Visible {
         let functions: Vec<Function> =
             functions.map(|function| Function { allowed: true, ..function.clone() }).collect();
         let schemas = visible_schemas(&snapshot.schemas, &tables, &functions, policy, &access);
+        // They change with the data, as the values of columns do.
+        let estimates: Vec<_> = tables.iter_mut().map(|table| table.estimated_row_count.take()).collect();
         let seen = Seen {
             database: &snapshot.database,
             description: &snapshot.description,
@@ -83,10 +86,25 @@ impl Visible {
             schemas: &schemas,
         };
         let structure = hash(&seen);
+        for (table, estimate) in tables.iter_mut().zip(&estimates) {
+            table.estimated_row_count = *estimate;
+        }
         let shown: Vec<_> = samples.iter().flat_map(|samples| add_samples(&mut tables, samples, &snapshot)).collect();
         let samples = if samples.is_some() { SamplesState::Complete } else { SamplesState::Loading };
-        let fingerprint = hash(&(&structure, samples, shown));
-        Self { snapshot, access, tables, functions, schemas, samples, structure, fingerprint }
+        let fingerprint = hash(&(&structure, estimates, samples, shown));
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let serial = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { serial, snapshot, access, tables, functions, schemas, samples, structure, fingerprint }
+    }
+
+    /// Tells it from all others of the process.
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// Whether the values of columns have been read.
+    pub fn samples(&self) -> SamplesState {
+        self.samples
     }
 
     /// The catalog that it was made from.
@@ -104,7 +122,7 @@ impl Visible {
         &self.fingerprint
     }
 
-    /// The same of all but the values of columns, which come later and change with the data.
+    /// The same of all but what changes with the data: estimates, and the values of columns.
     pub fn structure(&self) -> &str {
         &self.structure
     }
@@ -340,13 +358,14 @@ fn visible_table(table: &Table, snapshot: &Snapshot, access: &Access) -> Option<
     })
 }
 
-/// Puts the values of columns where they may be told: not of masked ones, and not where rows depend on who asks. What it has put.
-fn add_samples(tables: &mut [Table], samples: &Samples, snapshot: &Snapshot) -> Vec<Vec<String>> {
+/// Puts the values of columns where they may be told: not of masked ones, and not where rows depend on who asks. What it has put, or
+/// not, in each.
+fn add_samples(tables: &mut [Table], samples: &Samples, snapshot: &Snapshot) -> Vec<Option<Vec<String>>> {
     let mut shown = Vec::new();
     for table in tables.iter_mut().filter(|table| !snapshot.has_row_security(&table.schema_name, &table.table_name)) {
         for column in table.columns.iter_mut().filter(|column| !column.masked) {
             let values = samples.of(&table.schema_name, &table.table_name, &column.name).map(<[String]>::to_vec);
-            shown.extend(values.clone());
+            shown.push(values.clone());
             column.sample_values = values;
         }
     }
@@ -354,8 +373,7 @@ fn add_samples(tables: &mut [Table], samples: &Samples, snapshot: &Snapshot) -> 
 }
 
 fn hash(seen: &impl Serialize) -> String {
-    let text = serde_json::to_vec(seen).expect("a catalog is plain data");
-    Sha256::digest(&text)[..12].iter().map(|byte| format!("{byte:02x}")).collect()
+    digest(serde_json::to_vec(seen).expect("a catalog is plain data"))
 }
 
 /// Whether both ends of a foreign key may be seen.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rmcp::ErrorData;
-use rmcp::model::{CallToolRequestParams, CallToolResult, RequestMetaObject};
-use serde_json::Value;
+use rmcp::model::{CallToolRequestParams, CallToolResult, ReadResourceResult, RequestMetaObject};
+use serde_json::{Map, Value};
 use shared_protocol::endpoint::{MAX_SUBJECT_CHARS, meta};
 use shared_protocol::names::{closest, did_you_mean, shortened};
 use tokio_util::sync::CancellationToken;
@@ -13,13 +13,16 @@ use tracing::info;
 
 use super::logging::Ended;
 use super::service::Service;
-use super::{error, wire};
+use super::{error, resources, wire};
 use crate::audit::Entry;
 use crate::caller::Caller;
 use crate::config::LimitsConfig;
 use crate::executor::{Copies, Held};
 use crate::telemetry::metrics;
 use crate::tools::{Call, Registered, Registry, ToolError, ToolOutput};
+
+/// What reading a resource is called in the audit log.
+const READ: &str = "resources/read";
 
 impl Service {
     /// Calls a tool; `held` keeps what its result has of the memory for results. Whatever comes of it stands in the audit log.
@@ -76,6 +79,26 @@ impl Service {
         let duration_ms = took.as_secs_f64() * 1000.0;
         info!(tool = name, key = %caller.key, outcome = code, rows, duration_ms, "{name} answered {code}");
         Ok((wire::tool_result(json, is_error, call.copies), Ended { tool: name, outcome: code, rows, took }))
+    }
+
+    /// Reads a resource; `held` keeps what it has of the memory for results. Whatever comes of it stands in the audit log.
+    ///
+    /// # Errors
+    /// Where nothing that the caller may read is there, or it can't be read now.
+    pub(super) async fn read(
+        &self,
+        uri: &str,
+        wishes: &Call,
+        held: &Held,
+        traceparent: Option<&Value>,
+    ) -> Result<ReadResourceResult, ErrorData> {
+        let database = resources::database_of(uri).unwrap_or_default();
+        let arguments = Map::from_iter([("database".to_owned(), Value::String(database))]);
+        let entry = || Entry::new(&wishes.caller, READ, &arguments, self.tools.databases.default().name(), traceparent);
+        let line = self.audit.begin(entry).await.map_err(|cannot| error::fault(&cannot.into()))?;
+        let read = resources::read(&self.tools, uri, wishes, held).await;
+        line.finish(if read.is_ok() { "ok" } else { "FAILED" }, 0, Vec::new());
+        read
     }
 
     /// That a caller who acts for somebody may.

@@ -1,6 +1,6 @@
 //! Completion: names of databases, schemas, tables, columns and saved queries, while somebody fills in a prompt or a resource's URI.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rmcp::ErrorData;
 use rmcp::model::{CompleteRequestParams, CompletionInfo, Reference};
@@ -42,11 +42,11 @@ pub(super) async fn complete(
     };
     let known = request.context.and_then(|context| context.arguments).unwrap_or_default();
     let names = names(context, kind, &known, call).await;
-    let names = names.map_err(|failure| {
-        let detail = error::detail(&failure);
-        ErrorData::invalid_params(detail.message, None)
-    })?;
-    Ok(fitting(names, &argument.value))
+    let names = names.map_err(|failure| match failure {
+        ToolError::UnknownDatabase { .. } => error::invalid(&failure),
+        failure => error::fault(&failure),
+    });
+    Ok(fitting(names?, &argument.value))
 }
 
 fn of_prompt(argument: &str) -> Kind {
@@ -67,7 +67,10 @@ fn of_template(uri: &str, argument: &str) -> Result<Kind, ErrorData> {
         return Err(ErrorData::invalid_params(message, None));
     };
     match argument {
-        _ if !template.uri_template.contains(&format!("{argument}}}")) => {
+        _ if ![format!("{{{argument}}}"), format!("{{?{argument}}}")]
+            .iter()
+            .any(|place| template.uri_template.contains(place)) =>
+        {
             Err(unknown_argument(&format!("the template {uri}"), argument))
         }
         "database" => Ok(Kind::Database),
@@ -90,18 +93,14 @@ async fn names(
     call: &Call,
 ) -> Result<Vec<String>, ToolError> {
     let of = |name: &str| known.get(name).map(String::as_str).filter(|value| !value.is_empty());
-    match kind {
-        Kind::Text => return Ok(Vec::new()),
-        Kind::Database => return Ok(context.databases.names()),
-        Kind::Schema | Kind::Table | Kind::Column | Kind::Query => {}
-    }
-    let (view, ()) = context.find(of("database"), call, |_| Ok(())).await?;
+    let view = async || context.find(of("database"), call, |_| Ok(())).await.map(|(view, ())| view);
     Ok(match kind {
-        Kind::Schema => schemas(&view),
-        Kind::Table => tables(&view, of("schema")),
-        Kind::Column => columns(&view, of("schema"), of("table")),
-        Kind::Query => resources::query_names(context, &view).await,
-        Kind::Text | Kind::Database => unreachable!("told above"),
+        Kind::Text => Vec::new(),
+        Kind::Database => context.databases.names(),
+        Kind::Schema => schemas(&view().await?),
+        Kind::Table => tables(&view().await?, of("schema")),
+        Kind::Column => columns(&view().await?, of("schema"), of("table")),
+        Kind::Query => resources::query_names(context, &view().await?).await?,
     })
 }
 
@@ -118,17 +117,12 @@ fn tables(view: &View, schema: Option<&str>) -> Vec<String> {
 
 /// Those of one table; of all tables of the schema where none is named.
 fn columns(view: &View, schema: Option<&str>, table: Option<&str>) -> Vec<String> {
-    let tables = match table {
-        Some(table) => view.table(schema, table).ok().into_iter().collect(),
-        None => view.schema(schema).map(|schema| view.visible.tables_of(&schema).to_vec()).unwrap_or_default(),
-    };
-    let mut names: Vec<String> = Vec::new();
-    for column in tables.into_iter().flat_map(|table| table.columns) {
-        if !names.contains(&column.name) {
-            names.push(column.name);
-        }
-    }
-    names
+    let Ok(schema) = view.schema(schema) else { return Vec::new() };
+    let tables = view.visible.tables_of(&schema).iter();
+    let tables = tables.filter(|known| table.is_none_or(|table| known.table_name == table));
+    let mut seen = HashSet::new();
+    let names = tables.flat_map(|table| &table.columns).map(|column| column.name.as_str());
+    names.filter(|name| seen.insert(*name)).map(str::to_owned).collect()
 }
 
 fn fitting(names: Vec<String>, typed: &str) -> CompletionInfo {
@@ -165,6 +159,7 @@ mod tests {
         assert_eq!(of_template("postgres://{database}/catalog{?cursor}", "cursor").unwrap(), Kind::Text);
         assert_eq!(of_template("postgres://{database}/queries/{name}", "name").unwrap(), Kind::Query);
         assert!(of_template("postgres://{database}/erd", "table").unwrap_err().message.contains("no argument"));
+        assert!(of_template("postgres://{database}/catalog{?cursor}", "ursor").is_err());
         assert!(of_template("postgres://{db}/erd", "db").unwrap_err().message.contains("The templates are"));
     }
 }

@@ -80,6 +80,22 @@ pub fn detail(error: &ToolError) -> ErrorDetail {
     }
 }
 
+/// What a failure is and what would work instead, in a sentence or two.
+pub fn sentences(error: &ToolError) -> String {
+    let ErrorDetail { message, suggestion, .. } = detail(error);
+    [Some(message), suggestion].into_iter().flatten().collect::<Vec<_>>().join(". ")
+}
+
+/// A failure as a JSON-RPC error, where there is no tool result to carry it.
+pub fn fault(error: &ToolError) -> ErrorData {
+    fault_of(&detail(error))
+}
+
+/// The same where the request's own parameters are at fault.
+pub fn invalid(error: &ToolError) -> ErrorData {
+    ErrorData::invalid_params(sentences(error), None)
+}
+
 /// The same as a JSON-RPC error, where there is no tool result to carry it.
 pub fn fault_of(detail: &ErrorDetail) -> ErrorData {
     let code = match detail.code {

@@ -9,8 +9,9 @@ use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, CustomRequest, CustomResult,
     ErrorCode, GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult,
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams,
-    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, SetLevelRequestParams,
-    SubscribeRequestParams, SubscriptionFilter, Tool as RmcpTool, ToolAnnotations, UnsubscribeRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, ServerJsonRpcMessage,
+    SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, Tool as RmcpTool, ToolAnnotations,
+    UnsubscribeRequestParams,
 };
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -18,6 +19,7 @@ use shared_protocol::endpoint::meta;
 use shared_protocol::names::{closest, did_you_mean, shortened};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::host::Host;
 use super::logging::Level;
 use super::service::Service;
 use super::subscriptions::{self, Subscriptions};
@@ -33,8 +35,10 @@ explain_query where it is slow. A refused or failed call comes back with a code,
 resource postgres://{database}/schema has the whole schema as text.";
 
 /// Methods that rmcp hands over as custom because their parameters didn't fit.
-const KNOWN_METHODS: [&str; 13] = [
+const KNOWN_METHODS: [&str; 15] = [
     "initialize",
+    "server/discover",
+    "subscriptions/listen",
     "ping",
     "tools/list",
     "tools/call",
@@ -63,9 +67,25 @@ pub struct Session {
     _ends: DropGuard,
 }
 
+impl Host for Service {
+    type Session = Session;
+
+    fn session(&self, principal: &Principal, gone: &CancellationToken) -> Session {
+        Session::new(self.clone(), principal.clone(), gone.clone())
+    }
+
+    fn greeting(&self, principal: &Principal) -> Option<ServerJsonRpcMessage> {
+        self.push(&principal.name).map(ServerJsonRpcMessage::notification)
+    }
+
+    fn max_in_flight(&self, principal: &Principal) -> usize {
+        self.places(&principal.name)
+    }
+}
+
 impl Session {
     /// A session for `principal`; `gone` fires when its connection is lost, and stops whatever still runs for it.
-    pub(super) fn new(service: Service, principal: Principal, gone: CancellationToken) -> Self {
+    fn new(service: Service, principal: Principal, gone: CancellationToken) -> Self {
         let ended = gone.child_token();
         Self {
             service,
@@ -79,10 +99,12 @@ impl Session {
         }
     }
 
-    /// Who asks; a key that says it acts for somebody must be one that may.
+    /// Who asks, for what no tool answers: a key that says it acts for somebody must be one that may, and what is asked counts as a call
+    /// does.
     fn caller(&self, context: &RequestContext<RoleServer>) -> Result<Caller, ErrorData> {
         let caller = call::caller(&self.principal.name, &context.meta)?;
-        self.service.may_act(&caller).map_err(|error| error::fault_of(&error::detail(&error)))?;
+        self.service.may_act(&caller).map_err(|refused| error::fault(&refused))?;
+        self.service.rate_limit.take(&caller).map_err(|too_often| error::fault(&too_often.into()))?;
         Ok(caller)
     }
 
@@ -152,7 +174,12 @@ impl ServerHandler for Session {
             never = gone => never,
             never = progress::tell(context.meta.get_progress_token(), &name, &context.peer) => match never {},
         };
-        ended.tell(self.level.of(&context.meta), &context).await;
+        // When the client has left nobody takes it, and the connection would wait for that.
+        tokio::select! {
+            () = ended.tell(self.level.of(&context.meta), &context) => {}
+            () = self.gone.cancelled() => {}
+            () = context.ct.cancelled() => {}
+        }
         Ok(result.into())
     }
 
@@ -182,8 +209,9 @@ impl ServerHandler for Session {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let wishes = self.wishes(&context)?;
         let held = held(&context);
+        let traceparent = context.meta.0.0.get(meta::TRACEPARENT);
         tokio::select! {
-            read = resources::read(&self.service.tools, &request.uri, &wishes, &held) => read.map(Into::into),
+            read = self.service.read(&request.uri, &wishes, &held, traceparent) => read.map(Into::into),
             never = progress::tell(context.meta.get_progress_token(), "resources/read", &context.peer) => match never {},
         }
     }
@@ -200,9 +228,9 @@ impl ServerHandler for Session {
     async fn unsubscribe(
         &self,
         request: UnsubscribeRequestParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.subscriptions.remove(&request.uri);
+        self.subscriptions.remove(request.uri, self.caller(&context)?);
         Ok(())
     }
 

@@ -1,15 +1,12 @@
-//! What all sessions share, and what it takes to open one.
+//! What all sessions share.
 
 use std::sync::Arc;
 
-use daemon::keys::Principal;
 use daemon::rate_limit::RateLimit;
-use rmcp::model::{ServerJsonRpcMessage, ServerNotification};
+use rmcp::model::ServerNotification;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use super::handler::Session;
-use super::host::Host;
 use super::push;
 use crate::audit::Audit;
 use crate::caller::Caller;
@@ -49,26 +46,11 @@ impl Service {
         self.push_registry.then(|| push::notification(&self.registry, self.identity(key)))
     }
 
-    fn places(&self, key: &str) -> usize {
+    /// Calls that one connection of the holder of a key may have running at once.
+    pub(super) fn places(&self, key: &str) -> usize {
         match self.tools.policies.may_act_for(key) {
             true => MAX_IN_FLIGHT_FOR_OTHERS,
             false => MAX_IN_FLIGHT,
         }
-    }
-}
-
-impl Host for Service {
-    type Session = Session;
-
-    fn session(&self, principal: &Principal, gone: &CancellationToken) -> Session {
-        Session::new(self.clone(), principal.clone(), gone.clone())
-    }
-
-    fn greeting(&self, principal: &Principal) -> Option<ServerJsonRpcMessage> {
-        self.push(&principal.name).map(ServerJsonRpcMessage::notification)
-    }
-
-    fn max_in_flight(&self, principal: &Principal) -> usize {
-        self.places(&principal.name)
     }
 }

@@ -1,9 +1,9 @@
 //! Listings in pages: as many entries as were asked for and have room, and a cursor for the rest.
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::{Call, ToolContext, ToolError, ToolOutput};
+use crate::digest::digest;
 use crate::executor::Copies;
 
 /// Bytes of a message that are not entries: the envelope, counts, names.
@@ -30,7 +30,7 @@ impl Listing {
     /// A listing by `tool` of what has this fingerprint; `arguments` choose the entries.
     pub(crate) fn new(tool: &str, fingerprint: &str, arguments: &impl Serialize) -> Self {
         let arguments = serde_json::to_string(&(tool, arguments)).expect("arguments are plain data");
-        Self { fingerprint: fingerprint.to_owned(), arguments: short_hash(&arguments) }
+        Self { fingerprint: fingerprint.to_owned(), arguments: digest(&arguments) }
     }
 
     /// Where the page at `cursor` starts.
@@ -114,10 +114,6 @@ fn foreign() -> ToolError {
             "Send next_cursor of the page before with the same arguments, or leave cursor out.".to_owned(),
         ),
     }
-}
-
-fn short_hash(text: &str) -> String {
-    Sha256::digest(text)[..6].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

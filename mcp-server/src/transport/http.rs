@@ -210,7 +210,7 @@ impl Refusal {
             Self::NoSuchPath => (
                 StatusCode::NOT_FOUND,
                 "there is nothing at this path".to_owned(),
-                "The paths are /mcp (WebSocket), /health, /ready and /metrics.",
+                "The paths are /mcp (WebSocket and Streamable HTTP), /sse, /messages, /health, /ready and /metrics.",
             ),
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use harness::{McpServer, ServerOptions, shared_postgres};
 use serde_json::{Value, json};
 
-use crate::client::Client;
+use crate::client::{Client, until};
 use crate::database_of;
 use crate::http_client::{Events, HttpClient};
 use crate::streamable_http::newest_meta;
@@ -44,13 +44,14 @@ impl Shop {
         format!("postgres://{}/{part}", self.database)
     }
 
-    /// Has the values of columns read before anything is waited for, so that they are no news any more.
+    /// Has the values of columns read before anything is waited for, and lets what is told of them pass.
     async fn settle(&self, client: &mut Client) {
-        crate::client::until("the values of columns are read", async || {
+        until("the values of columns are read", async || {
             let answer = client.request("resources/read", json!({ "uri": self.uri("catalog") })).await;
             answer["result"]["contents"][0]["text"].as_str().unwrap().contains(r#""samples":"complete""#)
         })
         .await;
+        rest(client).await;
     }
 }
 
@@ -65,10 +66,13 @@ async fn news(client: &mut Client, method: &str) -> Value {
     }
 }
 
-/// That nothing comes to a client that was to come to others, within as long as those took and more.
-async fn hears_nothing(client: &mut Client) {
-    let heard = tokio::time::timeout(Duration::from_millis(400), client.receive()).await;
-    assert!(heard.is_err(), "{heard:?}");
+/// Whatever still comes to a client until it is quiet for longer than news are gathered.
+async fn rest(client: &mut Client) -> Vec<Value> {
+    let mut heard = Vec::new();
+    while let Ok(message) = tokio::time::timeout(Duration::from_millis(400), client.receive()).await {
+        heard.push(message);
+    }
+    heard
 }
 
 #[tokio::test]
@@ -99,6 +103,8 @@ async fn ddl_is_told_with_the_registry_and_to_whom_it_concerns() {
     let push = push.unwrap();
     assert!(push["params"]["tools"].as_array().is_some_and(|tools| tools.len() == 12), "{push}");
     assert_eq!(push["params"]["_meta"]["pgmcp/maxInFlight"], 16);
+    let updates = rest(&mut client).await.into_iter().filter(|of| of["method"] == "notifications/resources/updated");
+    updated.extend(updates.map(|message| message["params"]["uri"].clone()));
     assert_eq!(updated, [json!(shop.uri("public/one"))], "the other table is as it was");
 }
 
@@ -110,15 +116,12 @@ async fn a_new_policy_is_told_to_those_whom_it_touches() {
     shop.settle(&mut one).await;
     shop.settle(&mut two).await;
     one.request("resources/subscribe", json!({ "uri": shop.uri("public/two") })).await;
-    // What came while the values were read is no news of the policy.
-    while tokio::time::timeout(Duration::from_millis(400), one.receive()).await.is_ok() {}
-    while tokio::time::timeout(Duration::from_millis(400), two.receive()).await.is_ok() {}
 
     std::fs::write(&shop.policy, "[keys.one]\ndeny_tables = [\"public.two\"]\n").unwrap();
     news(&mut one, "notifications/tools/list_changed").await;
     let updated = news(&mut one, "notifications/resources/updated").await;
     assert_eq!(updated["params"]["uri"], shop.uri("public/two"), "it is gone");
-    hears_nothing(&mut two).await;
+    assert_eq!(rest(&mut two).await, Vec::<Value>::new(), "nothing that two sees is another");
 
     // One that acts for others is told of every policy: it may touch those.
     std::fs::write(&shop.policy, "[keys.two]\nmay_act_for = true\n").unwrap();
@@ -175,6 +178,10 @@ async fn in_the_newest_revision_a_request_listens_for_what_it_names() {
     assert!(!seen.contains(&"notifications/tools/list_changed".to_owned()), "nobody asked for it: {seen:?}");
     let cancel = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": id } });
     client.send(&cancel.to_string()).await;
+    client.request("tools/list", json!({ "_meta": newest_meta() })).await;
+    shop.change("ALTER TABLE one ADD COLUMN other text").await;
+    client.request("tools/call", refresh.clone()).await;
+    assert_eq!(rest(&mut client).await, Vec::<Value>::new(), "it is cancelled");
 
     // Over HTTP the answer to the request is a stream of them.
     let mut http = HttpClient::with_key(&shop.server, ONE_KEY);
@@ -193,4 +200,39 @@ async fn in_the_newest_revision_a_request_listens_for_what_it_names() {
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn what_no_stream_could_take_is_told_on_the_next() {
+    let shop = shop().await;
+    let mut client = HttpClient::with_key(&shop.server, ONE_KEY);
+    client.initialize("2025-11-25").await;
+    let answer = client.request("resources/subscribe", json!({ "uri": shop.uri("public/one") })).await;
+    assert!(answer.message()["result"].is_object(), "{answer:?}");
+    // Nobody listens here to the first change; another session shows that it was told.
+    let mut other = Client::open_with_key(&shop.server, ONE_KEY).await;
+    shop.change("ALTER TABLE one ADD COLUMN name text").await;
+    client.request("tools/call", json!({ "name": "refresh_schema", "arguments": {} })).await;
+    news(&mut other, "notifications/resources/list_changed").await;
+    let mut events = Events::of(client.with_method(reqwest::Method::GET).send().await.unwrap());
+    shop.change("ALTER TABLE two ADD COLUMN name text").await;
+    client.request("tools/call", json!({ "name": "refresh_schema", "arguments": {} })).await;
+    loop {
+        let message = events.message().await;
+        if message["method"] == "notifications/resources/updated" {
+            assert_eq!(message["params"]["uri"], shop.uri("public/one"), "of the first change");
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn ddl_is_told_to_a_client_that_only_listens() {
+    let shop = shop().await;
+    let mut client = Client::open_with_key(&shop.server, ONE_KEY).await;
+    shop.settle(&mut client).await;
+    client.request("resources/subscribe", json!({ "uri": shop.uri("public/one") })).await;
+    shop.change("ALTER TABLE one ADD COLUMN name text").await;
+    let updated = news(&mut client, "notifications/resources/updated").await;
+    assert_eq!(updated["params"]["uri"], shop.uri("public/one"));
 }

@@ -122,13 +122,25 @@ async fn a_callers_resources_are_what_their_policy_leaves() {
         INSERT INTO shown SELECT n, (ARRAY['red', 'green', 'red'])[n % 3 + 1], 'somebody@example' FROM generate_series(1, 90) AS n;
         ANALYZE shown;
         CREATE TABLE never_analysed (word text, code varchar(9), body text);
-        INSERT INTO never_analysed VALUES ('zebra', 'a', repeat('x', 200)), ('zebra', 'b', 'y'), ('yak', NULL, NULL);";
+        INSERT INTO never_analysed VALUES ('zebra', 'a', repeat('x', 200)), ('zebra', 'b', 'y'), ('yak', NULL, NULL);
+        -- Counts the rows, and nothing else.
+        CREATE INDEX ON never_analysed (word);
+        CREATE TABLE emptied (mail text);
+        INSERT INTO emptied SELECT 'gone ' || n FROM generate_series(1, 40) AS n;
+        ANALYZE emptied;
+        CREATE TABLE parents (word text);
+        CREATE TABLE children () INHERITS (parents);
+        INSERT INTO children SELECT 'word ' || n FROM generate_series(1, 1000) AS n;
+        ANALYZE parents, children;";
     let policy = r#"
         [keys.closed]
         deny_tables = ["public.closed"]
         mask_columns = ["public.shown.mail"]"#;
     let postgres = shared_postgres().await;
     let database = database_of(postgres, sql).await;
+    // In a transaction of its own: what PostgreSQL then knows is of rows that are gone.
+    let mut owner = postgres.superuser(&database).await.unwrap();
+    sqlx::raw_sql("TRUNCATE emptied").execute(&mut owner).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.toml");
     std::fs::write(&file, policy).unwrap();
@@ -141,6 +153,7 @@ async fn a_callers_resources_are_what_their_policy_leaves() {
     );
     write("behind.sql", "SELECT * FROM closed");
     write("wipe.sql", "DROP TABLE shown");
+    write("beside.sql", "-- As in closed, but for all\nSELECT count(*) AS many FROM shown");
     write(&format!("{database}/own.sql"), "SELECT 1 AS one");
     let options = ServerOptions::new(postgres.reader_url(&database))
         .with_env("POLICY_FILE", file.to_str().unwrap())
@@ -152,7 +165,7 @@ async fn a_callers_resources_are_what_their_policy_leaves() {
     let uri = |part: &str| format!("postgres://{database}/{part}");
 
     let of_open = listed(&mut open).await;
-    for part in ["public/closed", "public/shown", "queries/kinds", "queries/behind", "queries/own"] {
+    for part in ["public/closed", "public/shown", "queries/kinds", "queries/behind", "queries/beside", "queries/own"] {
         assert!(uris(&of_open).contains(&uri(part).as_str()), "{part} in {of_open:?}");
     }
     assert!(!uris(&of_open).contains(&uri("queries/wipe").as_str()), "{of_open:?}");
@@ -167,6 +180,7 @@ async fn a_callers_resources_are_what_their_policy_leaves() {
     assert_eq!(answer["rows"], json!([{ "kind": "green", "many": 20 }, { "kind": "red", "many": 40 }]));
 
     let of_closed = listed(&mut closed).await;
+    assert!(!uris(&of_closed).contains(&uri("queries/beside").as_str()), "{of_closed:?}");
     let mut told = json!(of_closed).to_string();
     for part in ["schema", "erd", "catalog", "public/shown", "queries/kinds"] {
         told += &read(&mut closed, &uri(part)).await.unwrap();

@@ -131,6 +131,9 @@ async fn calls_are_answered_with_every_digit_and_the_log_stays_out_of_the_way() 
 #[tokio::test]
 async fn the_end_of_stdin_cancels_what_runs() {
     let mut program = Program::open(&[]).await;
+    // What would be told of the call's end has nobody to take it.
+    program.start_request("logging/setLevel", json!({ "level": "debug" })).await;
+    program.receive_line().await;
     program.start_call(&endless("left_on_stdio")).await;
     until("the statement runs", async || runs("left_on_stdio").await).await;
     let (took, status, log) = program.leave().await;

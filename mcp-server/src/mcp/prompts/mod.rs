@@ -7,6 +7,7 @@ use rmcp::model::{GetPromptResult, JsonObject, Prompt, PromptArgument, PromptMes
 use serde_json::{Value, json};
 use shared_protocol::names::{closest, did_you_mean, shortened};
 
+use super::error;
 use crate::tools::ToolContext;
 
 /// Most characters of one argument.
@@ -98,11 +99,10 @@ pub(super) fn get(
 ) -> Result<GetPromptResult, ErrorData> {
     let task = task(name)?;
     let values = values(task, arguments.unwrap_or_default())?;
-    let database = match values.get("database") {
-        None => context.databases.default().name().to_owned(),
-        Some(wanted) => known_database(context, wanted)?,
-    };
-    let message = PromptMessage::new_text(Role::User, filled(task.text, &fillings(&database, &values)));
+    let wanted = values.get("database").map(String::as_str);
+    let database = context.catalog(wanted).map_err(|unknown| error::invalid(&unknown))?;
+    let fillings = fillings(database.database().name(), &values);
+    let message = PromptMessage::new_text(Role::User, filled(task.text, &fillings));
     Ok(GetPromptResult::new(vec![message]).with_description(task.description))
 }
 
@@ -154,33 +154,23 @@ fn values(task: &Task, arguments: JsonObject) -> Result<BTreeMap<String, String>
     }
 }
 
-fn known_database(context: &ToolContext, wanted: &str) -> Result<String, ErrorData> {
-    match context.databases.get(wanted) {
-        Some(database) => Ok(database.name().to_owned()),
-        None => {
-            let names = context.databases.names();
-            let near = closest(wanted, names.iter().map(String::as_str), 3);
-            let list = || format!("There is {}.", names.join(", "));
-            let way_out = did_you_mean(&near).unwrap_or_else(list);
-            Err(ErrorData::invalid_params(format!("there is no database {:?}. {way_out}", shortened(wanted)), None))
-        }
-    }
-}
-
 /// What stands for each of a text's places.
 fn fillings(database: &str, values: &BTreeMap<String, String>) -> BTreeMap<&'static str, String> {
     let of = |name: &str| values.get(name).cloned();
-    let mut arguments = json!({ "database": database });
+    let arguments = json!({ "database": database });
+    // Only some tools take a schema.
+    let mut of_tables = arguments.clone();
     let mut scope = format!("the database {database}");
     if let Some(schema) = of("schema") {
         scope = format!("the schema {schema} of {scope}");
-        arguments["schema_name"] = Value::String(schema);
+        of_tables["schema_name"] = Value::String(schema);
     }
     let table = of("table").map(|table| format!(", beginning with {table}")).unwrap_or_default();
     let column = of("column").map(|column| format!(" by {column}")).unwrap_or_default();
     BTreeMap::from([
         ("scope", scope),
         ("arguments", arguments.to_string()),
+        ("of_tables", of_tables.to_string()),
         ("table", table),
         ("column", column),
         ("topic", of("topic").unwrap_or_default()),

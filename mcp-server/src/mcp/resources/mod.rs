@@ -4,18 +4,21 @@
 mod address;
 
 use rmcp::ErrorData;
-use rmcp::model::{ErrorCode, ListResourcesResult, ReadResourceResult, Resource, ResourceContents, ResourceTemplate};
+use rmcp::model::{
+    ErrorCode as FaultCode, ListResourcesResult, ReadResourceResult, Resource, ResourceContents, ResourceTemplate,
+};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use shared_protocol::catalog::Table;
 use shared_protocol::endpoint::DEFAULT_PAGE_BYTES;
 use shared_protocol::envelope::fault;
+use shared_protocol::error::ErrorCode;
 use shared_protocol::names::{closest, did_you_mean, shortened};
 
 use self::address::{Address, Part};
 use super::error;
 use crate::caller::Caller;
 use crate::catalog::{Visible, ddl, erd, page};
+use crate::digest::digest;
 use crate::executor::Held;
 use crate::queries::SavedQuery;
 use crate::tools::{Call, Listing, ToolContext, ToolError, View, described};
@@ -44,23 +47,20 @@ pub(super) async fn list(
     cursor: Option<&str>,
 ) -> Result<ListResourcesResult, ErrorData> {
     let mut resources = Vec::new();
-    let mut seen = Vec::new();
     for database in context.databases.all() {
         let name = database.name();
         resources.extend(of_database(name));
         let catalog = context.catalogs.of(&database);
         let Some(snapshot) = catalog.held() else { continue };
-        let Ok(view) = context.view_of(&catalog, &snapshot, caller).await else { continue };
-        for query in allowed_queries(context, &view).await {
+        let view = context.view_of(&catalog, &snapshot, caller).await.map_err(|busy| error::fault(&busy))?;
+        for query in allowed_queries(context, &view).await.map_err(|busy| error::fault(&busy))? {
             resources.push(of_query(name, query));
         }
         resources.extend(view.visible.tables().iter().map(|table| of_table(name, table)));
-        seen.push(view.visible.structure().to_owned());
     }
-    let fingerprint = hash(&seen.concat());
-    let listing = Listing::new("resources/list", &fingerprint, &());
-    let fault = |error: ToolError| ErrorData::invalid_params(error.to_string(), None);
-    let start = listing.start(cursor).map_err(fault)?;
+    let uris: String = resources.iter().map(|resource| resource.uri.as_str()).collect::<Vec<_>>().join("\n");
+    let listing = Listing::new("resources/list", &digest(uris), &());
+    let start = listing.start(cursor).map_err(|error| error::invalid(&error))?;
     let total = resources.len();
     let end = total.min(start.saturating_add(PAGE));
     let mut result = ListResourcesResult::with_all_items(resources.drain(start.min(end)..end).collect());
@@ -98,32 +98,71 @@ pub(super) async fn read(
     held: &Held,
 ) -> Result<ReadResourceResult, ErrorData> {
     let Address { database, part } = Address::parse(uri).ok_or_else(|| no_address(context, uri))?;
-    let reservation = context.executor.memory().reserve(DEFAULT_PAGE_BYTES).await;
-    held.keep(reservation.map_err(|full| error::fault_of(&error::detail(&full.into())))?);
-    let (text, kind) = text_of(context, &database, &part, call).await.map_err(|failure| fault_of(uri, failure))?;
+    let read = async {
+        let (text, kind) = text_of(context, &database, part, call).await?;
+        let reserved = call.within(context.limits.statement_timeout, context.executor.memory().reserve(text.len()));
+        held.keep(reserved.await??);
+        Ok((text, kind))
+    };
+    let (text, kind) = read.await.map_err(|failure| fault_of(uri, failure))?;
     Ok(ReadResourceResult::new(vec![ResourceContents::text(text, uri).with_mime_type(kind)]))
 }
 
-/// What changes when the resource at `uri` does, as far as that is known without asking PostgreSQL; nothing where there is none that
-/// the caller may read.
-pub(super) async fn state(context: &ToolContext, uri: &str, caller: &Caller) -> Option<String> {
-    let Address { database, part } = Address::parse(uri)?;
-    let catalog = context.catalog(Some(&database)).ok()?;
-    let view = context.view_of(&catalog, &catalog.held()?, caller).await.ok()?;
-    match part {
+/// A resource as it is: what changes when its text does, as far as that is known without asking PostgreSQL.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct State {
+    /// The view that this was seen in.
+    view: Option<u64>,
+    /// Nothing where there is none that the caller may read.
+    digest: Option<String>,
+}
+
+impl State {
+    /// Whether nothing is there.
+    pub(super) fn is_gone(&self) -> bool {
+        self.digest.is_none()
+    }
+
+    /// Whether the resource is the same, in whichever view.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+/// How the resource at `uri` is now, where it was `before`.
+///
+/// # Errors
+/// Where the guard is too busy to tell.
+pub(super) async fn state(
+    context: &ToolContext,
+    uri: &str,
+    caller: &Caller,
+    before: Option<&State>,
+) -> Result<State, ErrorData> {
+    let found =
+        Address::parse(uri).and_then(|address| Some((context.catalog(Some(&address.database)).ok()?, address.part)));
+    let Some((catalog, part)) = found else { return Ok(State::default()) };
+    let Some(snapshot) = catalog.held() else { return Ok(State::default()) };
+    let view = context.view_of(&catalog, &snapshot, caller).await.map_err(|busy| error::fault(&busy))?;
+    let seen = Some(view.visible.serial());
+    if let Some(before) = before.filter(|before| before.view == seen) {
+        return Ok(before.clone());
+    }
+    let digest = match part {
         Part::Catalog { .. } => Some(view.visible.fingerprint().to_owned()),
         Part::Schema | Part::Erd => Some(view.visible.structure().to_owned()),
-        Part::Table { schema, table } => {
-            let mut table = view.visible.table(&schema, &table)?.clone();
+        Part::Table { schema, table } => view.visible.table(&schema, &table).map(|table| {
+            let mut table = table.clone();
             // It doesn't show them.
             table.columns.iter_mut().for_each(|column| column.sample_values = None);
-            Some(hash(&serde_json::to_string(&table).expect("a catalog is plain data")))
-        }
+            digest(serde_json::to_vec(&table).expect("a catalog is plain data"))
+        }),
         Part::Query { name } => {
-            let queries = allowed_queries(context, &view).await;
-            queries.into_iter().find(|query| query.name == name).map(|query| hash(&query.sql))
+            let queries = allowed_queries(context, &view).await.map_err(|busy| error::fault(&busy))?;
+            queries.into_iter().find(|query| query.name == name).map(|query| digest(&query.sql))
         }
-    }
+    };
+    Ok(State { view: seen, digest })
 }
 
 /// Why a resource isn't given.
@@ -143,58 +182,72 @@ impl<E: Into<ToolError>> From<E> for Failure {
 async fn text_of(
     context: &ToolContext,
     database: &str,
-    part: &Part,
+    part: Part,
     call: &Call,
 ) -> Result<(String, &'static str), Failure> {
     let bytes = DEFAULT_PAGE_BYTES - ENVELOPE_BYTES;
-    if let Part::Table { schema, table } = part {
-        let (view, table) = context.find(Some(database), call, |view| view.table(Some(schema), table)).await?;
-        let text = serde_json::to_string(&described(&view, table).await).expect("outputs are plain data");
-        return match text.len() > bytes {
-            true => Err(ToolError::TooLarge { bytes: text.len(), most: bytes }.into()),
-            false => Ok((text, JSON)),
-        };
-    }
-    let (view, ()) = context.find(Some(database), call, |_| Ok(())).await?;
-    let visible = &view.visible;
+    let view = async || context.find(Some(database), call, |_| Ok(())).await.map(|(view, ())| view);
     match part {
-        Part::Catalog { cursor } => match page(visible, cursor.as_deref(), bytes) {
-            Ok(text) => Ok((text, JSON)),
-            Err(error) => Err(Failure::Cursor(error.to_string())),
-        },
-        Part::Schema => Ok((ddl::ddl(visible, bytes), SQL)),
-        Part::Erd => Ok((diagram(visible, bytes), MERMAID)),
+        Part::Table { schema, table } => {
+            let find = |view: &View| view.table(Some(&schema), &table);
+            let (view, table) = context.find(Some(database), call, find).await?;
+            let text = serde_json::to_string(&described(&view, table).await).expect("outputs are plain data");
+            match text.len() > bytes {
+                true => Err(ToolError::TooLarge { bytes: text.len(), most: bytes }.into()),
+                false => Ok((text, JSON)),
+            }
+        }
         Part::Query { name } => {
-            let queries = allowed_queries(context, &view).await;
-            match queries.iter().find(|query| query.name == *name) {
+            let view = view().await?;
+            let queries = allowed_queries(context, &view).await?;
+            match queries.iter().find(|query| query.name == name) {
                 Some(query) => Ok((query.sql.clone(), SQL)),
                 None => {
-                    let near = closest(name, queries.iter().map(|query| query.name.as_str()), 3);
+                    let near = closest(&name, queries.iter().map(|query| query.name.as_str()), 3);
                     let list = || "resources/list names those that there are.".to_owned();
-                    let message = format!("There is no saved query {:?}. ", shortened(name));
+                    let message = format!("There is no saved query {:?}. ", shortened(&name));
                     Err(Failure::Missing(message + &did_you_mean(&near).unwrap_or_else(list)))
                 }
             }
         }
-        Part::Table { .. } => unreachable!("told above"),
+        Part::Catalog { cursor } => {
+            let text = written(view().await?, move |visible| page(visible, cursor.as_deref(), bytes)).await;
+            text.map(|text| (text, JSON)).map_err(|error| Failure::Cursor(error.to_string()))
+        }
+        Part::Schema => Ok((written(view().await?, move |visible| ddl::ddl(visible, bytes)).await, SQL)),
+        Part::Erd => Ok((written(view().await?, move |visible| diagram(visible, bytes)).await, MERMAID)),
     }
+}
+
+/// What `write` makes of a whole view: of a large one that takes a while, so no thread that answers calls does it.
+async fn written<T: Send + 'static>(view: View, write: impl FnOnce(&Visible) -> T + Send + 'static) -> T {
+    let writing = tokio::task::spawn_blocking(move || write(&view.visible));
+    writing.await.expect("writing a catalog doesn't panic")
 }
 
 fn diagram(visible: &Visible, bytes: usize) -> String {
     erd::erd(visible.tables(), |table| visible.is_on_path(table), bytes)
 }
 
-/// The saved queries of a database that the guard lets the caller run.
-async fn allowed_queries<'a>(context: &'a ToolContext, view: &View) -> Vec<&'a SavedQuery> {
+/// The saved queries of a database that the guard lets the caller run, and that speak of nothing hidden in their comments either.
+///
+/// # Errors
+/// Where the guard is too busy to tell.
+async fn allowed_queries<'a>(context: &'a ToolContext, view: &View) -> Result<Vec<&'a SavedQuery>, ToolError> {
     let name = view.database.name();
+    let access = view.visible.access();
     let is_default = name == context.databases.default().name();
     let mut allowed = Vec::new();
-    for query in context.queries.of(name, is_default) {
-        if context.guard.check(&query.sql, view.visible.access()).await.is_ok() {
-            allowed.push(query);
+    for query in context.queries.of(name, is_default).filter(|query| !access.comment_names_hidden(&query.sql)) {
+        match context.guard.check(&query.sql, access).await {
+            Ok(_) => allowed.push(query),
+            Err(busy) if matches!(busy.code, ErrorCode::ServerBusy | ErrorCode::InternalError) => {
+                return Err(busy.into());
+            }
+            Err(_) => {}
         }
     }
-    allowed
+    Ok(allowed)
 }
 
 fn of_database(database: &str) -> [Resource; 3] {
@@ -241,16 +294,15 @@ fn cut(description: &str) -> String {
 
 fn fault_of(uri: &str, failure: Failure) -> ErrorData {
     let not_found = |message: String| {
-        ErrorData::new(ErrorCode(fault::RESOURCE_NOT_FOUND), message, Some(json!({ "uri": shortened(uri) })))
+        ErrorData::new(FaultCode(fault::RESOURCE_NOT_FOUND), message, Some(json!({ "uri": shortened(uri) })))
     };
     match failure {
         Failure::Missing(message) => not_found(message),
         Failure::Cursor(message) => ErrorData::invalid_params(message, None),
         Failure::Tool(failure @ (ToolError::UnknownDatabase { .. } | ToolError::NotFound(_))) => {
-            let detail = error::detail(&failure);
-            not_found([Some(detail.message), detail.suggestion].into_iter().flatten().collect::<Vec<_>>().join(". "))
+            not_found(error::sentences(&failure))
         }
-        Failure::Tool(failure) => error::fault_of(&error::detail(&failure)),
+        Failure::Tool(failure) => error::fault(&failure),
     }
 }
 
@@ -263,8 +315,16 @@ pub(super) fn not_there(context: &ToolContext, uri: &str) -> ErrorData {
 }
 
 /// The names of the saved queries that the caller may run.
-pub(super) async fn query_names(context: &ToolContext, view: &View) -> Vec<String> {
-    allowed_queries(context, view).await.into_iter().map(|query| query.name.clone()).collect()
+///
+/// # Errors
+/// Where the guard is too busy to tell.
+pub(super) async fn query_names(context: &ToolContext, view: &View) -> Result<Vec<String>, ToolError> {
+    Ok(allowed_queries(context, view).await?.into_iter().map(|query| query.name.clone()).collect())
+}
+
+/// The database that a URI names.
+pub(super) fn database_of(uri: &str) -> Option<String> {
+    Address::parse(uri).map(|address| address.database)
 }
 
 fn no_address(context: &ToolContext, uri: &str) -> ErrorData {
@@ -277,8 +337,4 @@ fn no_address(context: &ToolContext, uri: &str) -> ErrorData {
             shortened(uri)
         )),
     )
-}
-
-fn hash(text: &str) -> String {
-    Sha256::digest(text)[..12].iter().map(|byte| format!("{byte:02x}")).collect()
 }
