@@ -35,6 +35,8 @@ pub struct Access {
     restricts: OnceLock<bool>,
     hook_denied: OnceLock<Option<String>>,
     hooks_leave_traces: OnceLock<bool>,
+    /// The names of the types whose conversions may leave something behind in the session.
+    types_with_traces: OnceLock<Vec<Arc<str>>>,
     odd_functions: OnceLock<Vec<String>>,
     hidden_names: OnceLock<HiddenNames>,
     masks: OnceLock<Box<Access>>,
@@ -65,6 +67,7 @@ impl Access {
             restricts: OnceLock::new(),
             hook_denied: OnceLock::new(),
             hooks_leave_traces: OnceLock::new(),
+            types_with_traces: OnceLock::new(),
             odd_functions: OnceLock::new(),
             hidden_names: OnceLock::new(),
             masks: OnceLock::new(),

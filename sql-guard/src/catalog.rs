@@ -54,11 +54,22 @@ pub struct Relation {
     pub is_extensions: bool,
     /// Whether reading it may run code of the database's own that no statement shows, as row-level security does.
     pub runs_code: bool,
-    /// Functions that PostgreSQL may run where a statement that reads it is planned: those in its indexes, statistics and CHECKs, and
-    /// those that compare the bounds of its partitions.
-    pub code: Vec<FunctionRef>,
+    /// What PostgreSQL may run where a statement that reads it is planned.
+    pub planned: Planned,
+}
+
+/// What PostgreSQL may run where a statement that reads a relation is planned, though no statement names it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Planned {
+    /// Functions that compare in its indexes, and the bounds of its partitions: they run whatever PostgreSQL was told of them.
+    pub compares: Vec<FunctionRef>,
     /// The types of the columns by which it is partitioned: the bounds are compared whoever reads it.
     pub key_types: Vec<TypeName>,
+    /// Functions that stand in its indexes, statistics, CHECKs and partition key, also behind operators there: PostgreSQL computes
+    /// beforehand what is IMMUTABLE.
+    pub calls: Vec<FunctionRef>,
+    /// Types that stand there: a domain's CHECK is planned where something is converted to it, and constants are compared.
+    pub types: Vec<TypeName>,
 }
 
 impl Relation {
@@ -73,8 +84,7 @@ impl Relation {
             is_readable: true,
             is_extensions: false,
             runs_code: false,
-            code: Vec::new(),
-            key_types: Vec::new(),
+            planned: Planned::default(),
         }
     }
 }
@@ -149,6 +159,8 @@ pub struct Function {
     pub extension: Option<String>,
     /// The words of its body, where it is written in a language that shows them.
     pub body: Option<Arc<Words>>,
+    /// The words of its arguments' defaults, which are among those of its body too.
+    pub defaults: Option<Arc<Words>>,
     /// Its body, where that is SQL.
     pub sql: Option<Arc<str>>,
     /// Whether its body is in a language whose words say too little of what it does.
@@ -213,11 +225,15 @@ pub struct Hook {
 /// A type of the database's own. Its array type is one too.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserType {
-    /// What a conversion to or from it may run: its own input and support functions, those of casts, those that a domain's
-    /// CHECK calls.
+    /// What converting to or from it, or comparing its values, runs whatever PostgreSQL was told of it: its own input, output and
+    /// support functions, and those of its operator classes.
     pub functions: Vec<FunctionRef>,
+    /// What a conversion to or from it calls: functions of casts, and those that a domain's CHECK calls.
+    pub calls: Vec<FunctionRef>,
     /// The words of a domain's CHECK.
     pub checks: Option<Arc<Words>>,
+    /// The types of the database's own that a domain's CHECK converts to.
+    pub converts_to: Vec<TypeName>,
     /// The types that it is made of: a domain's base, a composite's fields, a range's or an array's element.
     pub parts: Vec<TypeName>,
     /// Whether it is an array type.

@@ -30,8 +30,8 @@ use std::time::Duration;
 pub use access::Access;
 pub use advise::Advice;
 pub use catalog::{
-    Catalog, Column, Function, FunctionRef, Hook, ObjectId, Operator, Relation, RelationName, TypeName, UserType, View,
-    Volatility,
+    Catalog, Column, Function, FunctionRef, Hook, ObjectId, Operator, Planned, Relation, RelationName, TypeName,
+    UserType, View, Volatility,
 };
 pub use columns::Restriction;
 pub use limits::Limits;

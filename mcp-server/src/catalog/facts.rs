@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sql_guard::{
-    Column, Function, FunctionRef, Hook, Operator, Relation, RelationName, TypeName, UserType, View, Volatility, Words,
+    Column, Function, FunctionRef, Hook, Operator, Planned, Relation, RelationName, TypeName, UserType, View,
+    Volatility, Words,
 };
 use sqlx::postgres::PgRow;
 use sqlx::postgres::types::Oid;
@@ -78,8 +79,8 @@ pub(super) async fn read(
         .chain(operators.iter().flat_map(|row| row.get::<Vec<Oid>, _>("functions")))
         .chain(casts.iter().map(|row| row.get("function")))
         .chain(types.iter().flat_map(|row| row.get::<Vec<Oid>, _>("functions")))
-        .chain(views.iter().filter(|row| row.get::<&str, _>("kind") == "function").map(|row| row.get("object")))
-        .chain(code.iter().map(|row| row.get("function")));
+        .chain(types.iter().flat_map(|row| row.get::<Vec<Oid>, _>("calls")))
+        .chain(views.iter().filter(|row| row.get::<&str, _>("kind") == "function").map(|row| row.get("object")));
     let built_ins = of(include_str!("sql/facts/built_ins.sql"), distinct(run)).await?;
     let rows = Rows { relations, columns, views, code, names, functions, operators, types, casts, hooks, built_ins };
     Ok(Facts::new(&rows))
@@ -128,7 +129,7 @@ impl Facts {
             // user's it is cast only where that type is named or expected, and that is judged.
             let side = if &*target.schema == PG_CATALOG { &source } else { &target };
             if let Some(known) = facts.types.get_mut(&*side.schema).and_then(|types| types.get_mut(&*side.name)) {
-                known.functions.push(function.clone());
+                known.calls.push(function.clone());
             }
             let is_anywhere = &*source.schema == PG_CATALOG && &*target.schema == PG_CATALOG;
             if is_anywhere {
@@ -240,6 +241,7 @@ impl Names {
             has_settings: row.get("has_settings"),
             extension: row.get("extension"),
             body: (!body.is_empty()).then(|| Arc::new(Words::of(body))),
+            defaults: row.get::<Option<&str>, _>("defaults_text").map(|defaults| Arc::new(Words::of(defaults))),
             uses: row.get::<Vec<Oid>, _>("uses").into_iter().map(|oid| self.reference(oid)).collect(),
         }
     }
@@ -248,6 +250,8 @@ impl Names {
         let checks: Option<String> = row.get("checks");
         UserType {
             functions: row.get::<Vec<Oid>, _>("functions").into_iter().map(|oid| self.reference(oid)).collect(),
+            calls: row.get::<Vec<Oid>, _>("calls").into_iter().map(|oid| self.reference(oid)).collect(),
+            converts_to: row.get::<Vec<Oid>, _>("converts_to").into_iter().map(|oid| self.type_of(oid)).collect(),
             checks: checks.map(|checks| Arc::new(Words::of(&checks))),
             parts: row.get::<Vec<Oid>, _>("parts").into_iter().map(|oid| self.type_of(oid)).collect(),
             is_array: false,
@@ -275,9 +279,14 @@ impl Names {
                 _ => view.functions.push(self.reference(object)),
             }
         }
-        let mut code: HashMap<Oid, Vec<FunctionRef>> = HashMap::new();
+        let mut code: HashMap<Oid, Planned> = HashMap::new();
         for row in &rows.code {
-            code.entry(row.get("relation")).or_default().push(self.reference(row.get("function")));
+            let (planned, object) = (code.entry(row.get("relation")).or_default(), row.get::<Oid, _>("object"));
+            match row.get("kind") {
+                "type" => planned.types.push(self.type_of(object)),
+                "planned" => planned.calls.push(self.reference(object)),
+                _ => planned.compares.push(self.reference(object)),
+            }
         }
         let relation = |row: &PgRow| {
             let oid: Oid = row.get("oid");
@@ -293,8 +302,10 @@ impl Names {
                 is_readable: row.get("is_readable"),
                 is_extensions: row.get("is_extensions"),
                 runs_code: row.get("has_row_security"),
-                code: code.remove(&oid).unwrap_or_default(),
-                key_types: row.get::<Vec<Oid>, _>("key_types").into_iter().map(|oid| self.type_of(oid)).collect(),
+                planned: Planned {
+                    key_types: row.get::<Vec<Oid>, _>("key_types").into_iter().map(|oid| self.type_of(oid)).collect(),
+                    ..code.remove(&oid).unwrap_or_default()
+                },
             }
         };
         rows.relations.iter().map(relation).collect()

@@ -53,6 +53,67 @@ const PLANNED: &str = "
     CREATE TABLE by_type_1 PARTITION OF by_type FOR VALUES FROM (MINVALUE) TO ('[1,2]');
     CREATE TABLE by_type_2 PARTITION OF by_type FOR VALUES FROM ('[1,2]') TO (MAXVALUE);";
 
+const TYPED: &str = "
+    CREATE DOMAIN trapped AS int CHECK (VALUE > trap(10)::int - 5);
+    CREATE TABLE by_domain (id int);
+    CREATE INDEX ON by_domain ((id::trapped));
+    CREATE TABLE by_domain_predicate (id int);
+    CREATE INDEX ON by_domain_predicate (id) WHERE (id::trapped) > 0;
+    CREATE TABLE by_domain_statistics (id int, word text);
+    CREATE STATISTICS typed ON ((id::trapped) + 1), word FROM by_domain_statistics;
+    CREATE TABLE by_domain_key (id int) PARTITION BY RANGE ((id::trapped));
+    CREATE TABLE by_domain_key_1 PARTITION OF by_domain_key FOR VALUES FROM (1) TO (5);
+    CREATE TABLE by_domain_check (id int);
+    CREATE TABLE by_domain_check_child (CHECK ((id::trapped) > 0)) INHERITS (by_domain_check);
+    CREATE DOMAIN around AS int CHECK ((VALUE::trapped) > 0);
+    CREATE TABLE by_domain_in_domain (id int);
+    CREATE INDEX ON by_domain_in_domain ((id::around));
+    CREATE TABLE by_array (id int);
+    CREATE INDEX ON by_array ((ARRAY[id]::trapped[]));
+    CREATE TYPE holder AS (a trapped);
+    CREATE TABLE by_row (id int);
+    CREATE INDEX ON by_row ((ROW(id)::holder));
+    CREATE VIEW over_domain AS SELECT id FROM by_domain;
+
+    CREATE FUNCTION loose(i int) RETURNS bool LANGUAGE sql VOLATILE AS 'SELECT trap(11) AND i > 0';
+    CREATE TABLE by_body (id int);
+    CREATE TABLE by_body_child (CHECK (loose(id))) INHERITS (by_body);
+    CREATE FUNCTION lax(i int, b bool DEFAULT trap(12)) RETURNS bool LANGUAGE plpgsql VOLATILE AS $$BEGIN RETURN i > 0; END$$;
+    CREATE TABLE by_default (id int);
+    CREATE TABLE by_default_child (CHECK (lax(id))) INHERITS (by_default);
+    CREATE FUNCTION is_other(a int, b int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS $$BEGIN RETURN trap(13); END$$;
+    CREATE OPERATOR =!= (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq, NEGATOR = <!>);
+    CREATE OPERATOR <!> (LEFTARG = int, RIGHTARG = int, FUNCTION = is_other, NEGATOR = =!=);
+    CREATE TABLE by_negator (id int);
+    CREATE INDEX ON by_negator (id) WHERE NOT (1 =!= 2);
+
+    CREATE SCHEMA beside;
+    CREATE TYPE single AS (a int);
+    CREATE FUNCTION ranks(a single, b single) RETURNS int LANGUAGE plpgsql VOLATILE AS $$BEGIN PERFORM trap(14); RETURN a.a - b.a; END$$;
+    CREATE FUNCTION is_ranked(a single, b single) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1.a < $2.a';
+    CREATE OPERATOR beside.< (LEFTARG = single, RIGHTARG = single, FUNCTION = is_ranked);
+    CREATE OPERATOR beside.<= (LEFTARG = single, RIGHTARG = single, FUNCTION = is_ranked);
+    CREATE OPERATOR beside.= (LEFTARG = single, RIGHTARG = single, FUNCTION = is_ranked);
+    CREATE OPERATOR beside.>= (LEFTARG = single, RIGHTARG = single, FUNCTION = is_ranked);
+    CREATE OPERATOR beside.> (LEFTARG = single, RIGHTARG = single, FUNCTION = is_ranked);
+    CREATE OPERATOR CLASS singles DEFAULT FOR TYPE single USING btree AS
+        OPERATOR 1 beside.<, OPERATOR 2 beside.<=, OPERATOR 3 beside.=, OPERATOR 4 beside.>=, OPERATOR 5 beside.>, FUNCTION 1 ranks(single, single);
+    CREATE TABLE by_constants (id int);
+    CREATE INDEX ON by_constants (id) WHERE id > CASE WHEN ARRAY['(1)'::single] < ARRAY['(2)'::single] THEN 0 ELSE 1 END;
+
+    CREATE FUNCTION small(i int) RETURNS bool LANGUAGE plpgsql VOLATILE AS $$BEGIN RETURN i < 100; END$$;
+    CREATE FUNCTION tiny(i int) RETURNS bool LANGUAGE sql VOLATILE AS 'SELECT fine($1) AND small($1)';
+    CREATE DOMAIN plain AS int CHECK (fine(VALUE));
+    -- What is VOLATILE there is not computed beforehand either.
+    CREATE DOMAIN checked AS int CHECK (small(VALUE) AND (VALUE::plain) > 0);
+    CREATE DOMAIN watched AS int CHECK (VALUE > 0 AND trap(VALUE));
+    CREATE TYPE mood AS ENUM ('sad', 'glad');
+    CREATE TABLE honest_types (id int CHECK (tiny(id)), day date, mood mood CHECK (mood <> 'sad'::mood)) PARTITION BY RANGE (id);
+    CREATE TABLE honest_types_1 PARTITION OF honest_types FOR VALUES FROM (1) TO (50);
+    CREATE INDEX ON honest_types ((id::checked), (ARRAY[id]::plain[]));
+    CREATE INDEX ON honest_types (day) WHERE mood = 'glad'::mood AND ROW(id, id) > ROW(1, 2);
+    INSERT INTO honest_types VALUES (3, now(), 'glad');";
+
 const UNSPELLED: &str = "
     CREATE FUNCTION compares(a bool, b int) RETURNS bool LANGUAGE plpgsql VOLATILE AS $$BEGIN RETURN trap(b); END$$;
     CREATE OPERATOR = (LEFTARG = bool, RIGHTARG = int, FUNCTION = compares);
@@ -86,12 +147,16 @@ async fn what_no_statement_and_no_body_spells_does_not_run() {
     let postgres = shared_postgres().await;
     let reading = "by_predicate by_expression by_statistics by_check by_key by_class by_type over_index";
     let reading: Vec<String> = reading.split(' ').map(|table| format!("SELECT id FROM {table}")).collect();
+    let typed = "by_domain by_domain_predicate by_domain_statistics by_domain_key by_domain_check by_domain_in_domain by_array by_row \
+                 over_domain by_body by_default by_negator by_constants";
+    let typed: Vec<String> = typed.split(' ').map(|table| format!("SELECT id FROM {table}")).collect();
     let calling = ["reads_index()"].map(|call| format!("SELECT {call}"));
     let calls = "by_between(true) by_in(true) by_case(true) by_distinct(true) by_nullif(true) by_like(true) by_using() by_natural() by_cast('x') \
                  by_cast_at_once('x') by_other_name(1)";
     let calls: Vec<String> = calls.split(' ').map(|call| format!("SELECT {call}")).collect();
     for (objects, statements, passes, told) in [
         (PLANNED, [&reading[..], &calling].concat(), "SELECT fine(id) FROM harmless", "reading public.by_class"),
+        (TYPED, typed, "SELECT id FROM honest_types WHERE id < 40", "reading public.by_domain"),
         (UNSPELLED, calls, "SELECT harmless_text(1.4)", ""),
     ] {
         let database = database_of(postgres, &format!("{TRAPS}{objects}")).await;
@@ -101,6 +166,8 @@ async fn what_no_statement_and_no_body_spells_does_not_run() {
         for statement in &statements {
             let error = client.error(json!({ "query": statement })).await;
             assert_eq!(error["code"], "FUNCTION_DENIED", "{statement}: {error}");
+            let plan = client.use_tool("explain_query", json!({ "sql": statement })).await;
+            assert_eq!(plan["error"]["code"], "FUNCTION_DENIED", "{statement}: {plan}");
         }
         client.rows(passes, json!([])).await;
         assert!(server.logs().contains(told), "{}", server.logs());

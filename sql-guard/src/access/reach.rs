@@ -22,12 +22,15 @@ const READS_RESTRICTED: &str = "reads what you may not read";
 const MAX_DEPTH: usize = 32;
 
 /// What is asked of everything that a function or a type leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Question {
     /// Whether it may run.
     Runs,
     /// Whether it may run where nobody is shown what it reads and finds out: whether it changes anything.
     Acts,
+    /// The same where it is only planned: PostgreSQL computes beforehand what is IMMUTABLE, and finds it in the bodies of SQL functions
+    /// and in defaults of arguments too.
+    Plans,
     /// Whether it shows what the caller may not see; whether it may run is another's to answer for.
     Shows,
 }
@@ -53,8 +56,8 @@ pub(crate) struct Reached<'a> {
     is_anywhere: bool,
     /// Whether a text on the way could be a query of what the caller may not see, so that nothing may run a text.
     pub(super) may_tell: bool,
-    functions: HashSet<(ObjectId, bool, bool)>,
-    types: HashSet<TypeName>,
+    functions: HashSet<(ObjectId, Question, bool, bool)>,
+    types: HashSet<(TypeName, Question)>,
     depth: usize,
 }
 
@@ -81,13 +84,25 @@ impl<'a> Reached<'a> {
         self.depth -= 1;
         found
     }
+
+    /// Asks another question of what is looked at.
+    fn asking(&mut self, question: Question, look: impl FnOnce(&mut Self) -> Option<String>) -> Option<String> {
+        let before = std::mem::replace(&mut self.question, question);
+        let found = look(self);
+        self.question = before;
+        found
+    }
 }
 
 impl Access {
     pub(crate) fn reached(&self, function: &Function, road: Road, reached: &mut Reached<'_>) -> Option<String> {
         let around = (reached.is_anywhere, reached.may_tell);
         reached.is_anywhere |= function.has_settings;
-        let why = match reached.functions.insert((function.id, reached.is_anywhere, reached.may_tell)) {
+        let why = match reached.functions.insert((function.id, reached.question, reached.is_anywhere, reached.may_tell))
+        {
+            true if reached.question == Question::Plans => {
+                reached.further(|reached| self.judge_planned(function, reached))
+            }
             true => reached.further(|reached| self.judge(function, road, reached)),
             false => None,
         };
@@ -134,6 +149,25 @@ impl Access {
         why.or_else(|| self.reading_denied(function, body, reached).filter(|_| is_seen))
     }
 
+    /// Why what PostgreSQL computes beforehand of a call may not run, if it may not.
+    fn judge_planned(&self, function: &Function, reached: &mut Reached<'_>) -> Option<String> {
+        if self.policy.allows_function(function) {
+            return None;
+        }
+        // Its constant results may be compared or converted where it stands.
+        let mut types = function.arguments.iter().chain(&function.returns);
+        if let Some(why) = types.find_map(|name| self.converted(name, reached)) {
+            return Some(format!("takes or returns a type that {why}"));
+        }
+        if function.volatility == Volatility::Immutable {
+            return reached.asking(Question::Acts, |reached| self.judge(function, Road::Behind, reached));
+        }
+        // PostgreSQL puts the body of such a function in the call's place.
+        let is_inlined = function.sql.is_some() && !function.is_security_definer && !function.has_settings;
+        let words = if is_inlined { &function.body } else { &function.defaults };
+        self.body_denied(words.as_deref()?, &function.schema, reached)
+    }
+
     /// Why a function may not read what its body names, if it may not. A body that is SQL is looked at as a view's definition is;
     /// any other may do anything with the tables that it names.
     fn reading_denied(&self, function: &Function, body: &Words, reached: &Reached<'_>) -> Option<String> {
@@ -175,6 +209,8 @@ impl Access {
             FunctionRef::BuiltIn(name) => {
                 let denied = match reached.question {
                     Question::Runs | Question::Acts => functions::standing(name) != Standing::Allowed,
+                    // What is IMMUTABLE among them is harmless, and the others don't run.
+                    Question::Plans => false,
                     Question::Shows => reached.may_tell && functions::runs_text(name),
                 };
                 denied.then(|| format!("runs {name}()"))
@@ -191,14 +227,15 @@ impl Access {
 
     /// Why a body in a schema may not run, as far as its words show.
     pub(super) fn body_denied(&self, body: &Words, home: &str, reached: &mut Reached<'_>) -> Option<String> {
-        let runs = reached.question != Question::Shows;
+        let runs = matches!(reached.question, Question::Runs | Question::Acts);
         if body.has_escapes() {
             return Some("spells names with escapes (U&)".to_string());
         }
-        if body.mention("execute") && (runs || self.has_rules()) {
+        let shows = reached.question == Question::Shows;
+        if body.mention("execute") && (runs || shows && self.has_rules()) {
             return Some("runs text that it makes up (EXECUTE)".to_string());
         }
-        if !runs {
+        if shows {
             reached.may_tell |= self.has_rules() || self.speaks_of_restricted(body, reached.but);
             if reached.may_tell && self.runs_text(body) {
                 return Some("runs a text as SQL".to_string());
@@ -289,7 +326,7 @@ impl Access {
     }
 
     pub(crate) fn converted(&self, name: &TypeName, reached: &mut Reached<'_>) -> Option<String> {
-        if !reached.types.insert(name.clone()) {
+        if !reached.types.insert((name.clone(), reached.question)) {
             return None;
         }
         if &*name.schema == PG_CATALOG {
@@ -304,13 +341,18 @@ impl Access {
     }
 
     fn user_type_denied(&self, known: &UserType, name: &TypeName, reached: &mut Reached<'_>) -> Option<String> {
-        if reached.question != Question::Acts && self.rows_within(name) >= Restriction::Masked {
+        let is_shown = matches!(reached.question, Question::Runs | Question::Shows);
+        if is_shown && self.rows_within(name) >= Restriction::Masked {
             return Some("holds rows of a table with columns that you may not read".to_string());
         }
-        known
-            .functions
-            .iter()
-            .find_map(|function| self.reference_denied(function, reached))
+        // Comparing values that are known beforehand runs whatever compares.
+        let at_once = if reached.question == Question::Plans { Question::Acts } else { reached.question };
+        reached
+            .asking(at_once, |reached| {
+                known.functions.iter().find_map(|function| self.reference_denied(function, reached))
+            })
+            .or_else(|| known.calls.iter().find_map(|function| self.reference_denied(function, reached)))
+            .or_else(|| known.converts_to.iter().find_map(|name| self.converted(name, reached)))
             .or_else(|| known.checks.as_deref().and_then(|checks| self.body_denied(checks, &name.schema, reached)))
             .or_else(|| known.parts.iter().find_map(|part| self.converted(part, reached)))
     }

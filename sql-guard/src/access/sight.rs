@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::reach::{Question, Reached};
 use super::{Access, lock};
-use crate::catalog::{self, FunctionRef, Relation, RelationName, TypeName, View};
+use crate::catalog::{self, FunctionRef, Planned, Relation, RelationName, TypeName, View};
 use crate::columns::{Column, Columns, Restriction};
 use crate::functions;
 use crate::statement::definition;
@@ -122,8 +122,7 @@ impl Access {
             return None;
         }
         let mut family = kin.iter().copied().chain([relation]);
-        let mut runs_code =
-            family.any(|of| of.runs_code || of.code.iter().any(|function| self.leaves_traces(function)));
+        let mut runs_code = family.any(|of| of.runs_code || self.planning_leaves_traces(&of.planned));
         let mut denied = None;
         let mut columns = self.own_columns(relation, kin);
         // Code of the user's may run even where a value is only put out, or sorted.
@@ -197,12 +196,16 @@ impl Access {
 
     /// What PostgreSQL may run where a statement that reads a relation is planned, though it may not, if there is anything.
     fn planned_code_denied(&self, relation: &Relation, kin: &[&Relation]) -> Option<String> {
-        let mut reached = Reached::new(Question::Acts, Some(&relation.name));
-        let mut family = kin.iter().copied().chain([relation]);
-        family.find_map(|of| {
-            let why = of.code.iter().find_map(|function| self.reference_denied(function, &mut reached));
-            let mut users_own = of.key_types.iter().filter(|name| &*name.schema != PG_CATALOG);
-            why.or_else(|| users_own.find_map(|name| self.converted(name, &mut reached)))
+        let mut run = Reached::new(Question::Acts, Some(&relation.name));
+        let mut computed = Reached::new(Question::Plans, Some(&relation.name));
+        let mut family = kin.iter().copied().chain([relation]).map(|of| &of.planned);
+        let is_users_own = |name: &&TypeName| &*name.schema != PG_CATALOG;
+        family.find_map(|Planned { compares, key_types, calls, types }| {
+            let why = compares.iter().find_map(|function| self.reference_denied(function, &mut run));
+            let why =
+                why.or_else(|| key_types.iter().filter(is_users_own).find_map(|name| self.converted(name, &mut run)));
+            let why = why.or_else(|| calls.iter().find_map(|function| self.reference_denied(function, &mut computed)));
+            why.or_else(|| types.iter().find_map(|name| self.converted(name, &mut computed)))
         })
     }
 

@@ -3,8 +3,11 @@
 use std::collections::HashSet;
 
 use super::Access;
-use crate::catalog::{Function, FunctionRef, TypeName};
+use crate::catalog::{Function, FunctionRef, Planned, TypeName, Volatility};
+use crate::functions::{self, Standing};
 use crate::system::PG_CATALOG;
+use crate::types;
+use crate::words::Words;
 
 impl Access {
     /// Whether converting to a type, or sorting and comparing its values, may run code that leaves something behind.
@@ -20,17 +23,51 @@ impl Access {
             return self.catalog.casts_to(&name.name).iter().any(|function| self.leaves_traces(function));
         }
         self.catalog.user_type(&name.schema, &name.name).is_some_and(|known| {
-            known.functions.iter().any(|function| self.leaves_traces(function))
-                || known.parts.iter().any(|part| self.leaves_traces_within(part, seen))
+            known.functions.iter().chain(&known.calls).any(|function| self.leaves_traces(function))
+                || known.checks.as_deref().is_some_and(|checks| self.calls_or_casts_with_traces(checks))
+                || known.parts.iter().chain(&known.converts_to).any(|part| self.leaves_traces_within(part, seen))
         })
     }
 
-    /// Whether a function behind a cast, an operator or a type may leave something behind.
+    /// Whether a function behind a cast, an operator or a type may leave something behind. Of PostgreSQL's own none does that any
+    /// statement may call.
     pub(crate) fn leaves_traces(&self, function: &FunctionRef) -> bool {
         match function {
-            FunctionRef::BuiltIn(_) => false,
+            FunctionRef::BuiltIn(name) => functions::standing(name) != Standing::Allowed,
             FunctionRef::User(id) => self.catalog.function(*id).is_none_or(Function::leaves_traces),
         }
+    }
+
+    /// Whether a view's definition names what may leave something behind, where nothing is recorded of it: PostgreSQL's own functions,
+    /// casts between its own types, and types.
+    pub(crate) fn definition_leaves_traces(&self, definition: &Words) -> bool {
+        let types = self.types_with_traces.get_or_init(|| {
+            let named = self.catalog.user_types().map(|(name, _)| name);
+            named.filter(|name| self.type_leaves_traces(name)).map(|name| name.name).collect()
+        });
+        self.calls_or_casts_with_traces(definition) || types.iter().any(|name| definition.mention(name))
+    }
+
+    fn calls_or_casts_with_traces(&self, text: &Words) -> bool {
+        let mut casts = self.catalog.casts_of_built_ins().iter().filter(|(_, function)| self.leaves_traces(function));
+        self.calls_denied(text)
+            || casts.any(|(target, _)| types::spellings(target).any(|spelling| text.mention(&spelling)))
+    }
+
+    /// Whether what PostgreSQL runs when it plans to read a relation may leave something behind.
+    pub(crate) fn planning_leaves_traces(&self, planned: &Planned) -> bool {
+        let Planned { compares, key_types: _, calls, types } = planned;
+        compares.iter().any(|function| self.leaves_traces(function))
+            || calls.iter().any(|function| self.is_computed(function) && self.leaves_traces(function))
+            || types.iter().any(|name| self.type_leaves_traces(name))
+    }
+
+    /// Whether PostgreSQL computes anything of a call beforehand.
+    fn is_computed(&self, function: &FunctionRef) -> bool {
+        let FunctionRef::User(id) = function else { return true };
+        self.catalog.function(*id).is_none_or(|function| {
+            function.volatility == Volatility::Immutable || function.sql.is_some() || function.defaults.is_some()
+        })
     }
 
     /// Whether code that PostgreSQL runs where no statement names it may leave something behind.

@@ -18,6 +18,7 @@ SELECT p.oid, n.nspname AS schema, p.proname AS name, p.pronargs::int AS argumen
            CASE WHEN l.lanname NOT IN ('c', 'internal') THEN COALESCE(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) END,
            pg_catalog.pg_get_expr(p.proargdefaults, 0)
        ) AS body,
+       pg_catalog.pg_get_expr(p.proargdefaults, 0) AS defaults_text,
        ARRAY(
            SELECT used.oid
            FROM pg_catalog.pg_aggregate AS a

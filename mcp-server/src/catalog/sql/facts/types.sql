@@ -47,18 +47,26 @@ SELECT t.oid, t.typarray AS array_type, (SELECT a.typname FROM pg_catalog.pg_typ
            JOIN pg_catalog.pg_opclass AS class ON class.oid = r.rngsubopc
            JOIN ran ON ran.family = class.opcfamily
            WHERE t.typtype IN ('r', 'm') AND t.oid IN (r.rngtypid, r.rngmultitypid)
-           UNION
-           -- What a domain's CHECK runs of the user's; built-ins are found in its text.
-           SELECT CASE d.refclassid
-                      WHEN 'pg_catalog.pg_operator'::pg_catalog.regclass
-                      THEN (SELECT o.oprcode::oid FROM pg_catalog.pg_operator AS o WHERE o.oid = d.refobjid)
-                      ELSE d.refobjid
-                  END
-           FROM pg_catalog.pg_constraint AS con
-           JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = con.oid
-           WHERE t.typtype = 'd' AND con.contypid = t.oid
-             AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)
        )::oid[] AS functions,
+       -- What a domain's CHECK needs of the user's: functions, also those behind operators, and types. Built-ins are found in its text.
+       ARRAY(
+           SELECT d.refobjid FROM pg_catalog.pg_constraint AS con
+           JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = con.oid
+           WHERE t.typtype = 'd' AND con.contypid = t.oid AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+           UNION
+           SELECT other.oprcode::oid FROM pg_catalog.pg_constraint AS con
+           JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = con.oid
+           JOIN pg_catalog.pg_operator AS o ON o.oid = d.refobjid
+           JOIN pg_catalog.pg_operator AS other ON other.oid IN (o.oid, o.oprcom, o.oprnegate)
+           WHERE t.typtype = 'd' AND con.contypid = t.oid AND d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass
+             AND other.oprcode <> 0
+       )::oid[] AS calls,
+       ARRAY(
+           SELECT d.refobjid FROM pg_catalog.pg_constraint AS con
+           JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = con.oid
+           WHERE t.typtype = 'd' AND con.contypid = t.oid AND d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass
+             AND d.refobjid <> t.oid
+       )::oid[] AS converts_to,
        CASE WHEN t.typtype = 'd' THEN (
            SELECT pg_catalog.string_agg(pg_catalog.pg_get_constraintdef(con.oid), ' ')
            FROM pg_catalog.pg_constraint AS con WHERE con.contypid = t.oid AND con.contype = 'c'
