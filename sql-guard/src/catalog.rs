@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::functions;
 use crate::system::PG_CATALOG;
 use crate::words::Words;
 
@@ -172,9 +173,10 @@ pub struct Function {
 }
 
 impl Function {
-    /// Whether a call may leave something behind in its session. What came with an extension and is said to change nothing doesn't.
+    /// Whether a call may leave something behind in its session. What came with an extension and is said to change nothing doesn't,
+    /// unless it is known to do more than its arguments say.
     pub(crate) fn leaves_traces(&self) -> bool {
-        self.extension.is_none() || self.volatility == Volatility::Volatile
+        self.extension.is_none() || self.volatility == Volatility::Volatile || functions::reaches_far(self)
     }
 }
 

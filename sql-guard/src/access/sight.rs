@@ -130,7 +130,7 @@ impl Access {
         if let Some(view) = &relation.view {
             runs_code |= view.functions.iter().any(|function| self.leaves_traces(function));
             runs_code |= view.types.iter().any(|name| self.type_leaves_traces(name));
-            runs_code |= self.calls_denied(&Words::of(&view.definition));
+            runs_code |= self.definition_leaves_traces(&Words::of(&view.definition));
             let read: Vec<Sight> = view.reads.iter().filter_map(|name| self.look_through_view(name)).collect();
             for seen in read.iter().filter_map(Sight::seen) {
                 runs_code |= seen.runs_code;
