@@ -4,5 +4,5 @@ FROM pg_catalog.pg_stat_sys_tables AS s
 WHERE s.schemaname = 'pg_catalog' AND s.relname IN (
     'pg_class', 'pg_attribute', 'pg_attrdef', 'pg_constraint', 'pg_index', 'pg_inherits', 'pg_rewrite', 'pg_namespace', 'pg_description',
     'pg_type', 'pg_enum', 'pg_range', 'pg_proc', 'pg_aggregate', 'pg_operator', 'pg_cast', 'pg_opclass', 'pg_opfamily', 'pg_amop',
-    'pg_amproc', 'pg_policy'
+    'pg_amproc', 'pg_policy', 'pg_statistic_ext', 'pg_depend'
 )
