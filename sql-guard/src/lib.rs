@@ -163,6 +163,7 @@ pub struct CheckedQuery {
     fixed: Arc<[usize]>,
     outputs: Outputs,
     runs_user_code: bool,
+    in_from: Arc<[ObjectId]>,
     is_ordered: bool,
 }
 
@@ -223,6 +224,11 @@ impl CheckedQuery {
         self.runs_user_code
     }
 
+    /// The database's own functions that stand in FROM: where they are written in SQL, its plan may be that of their bodies.
+    pub fn functions_in_from(&self) -> &[ObjectId] {
+        &self.in_from
+    }
+
     /// Whether its rows come in an order that it asks for.
     pub fn is_ordered(&self) -> bool {
         self.is_ordered
@@ -261,6 +267,7 @@ fn check(text: &str, access: &Access, limits: &Limits, abandoned: &Abandoned) ->
             is_open: output.is_open(),
         },
         runs_user_code: walk.runs_code.get(),
+        in_from: walk.in_from.iter().copied().collect(),
         is_ordered: statement::is_ordered(&parsed.statement),
     })
 }

@@ -26,7 +26,7 @@ use pg_query::protobuf::{LockClauseStrength, Node, ResTarget, SelectStmt, SetOpe
 use shared_protocol::error::ErrorCode;
 
 use crate::access::Access;
-use crate::catalog::RelationName;
+use crate::catalog::{ObjectId, RelationName};
 use crate::columns::{Column, Columns, Restriction};
 use crate::limits::Limits;
 use crate::parse::{FLATTEN, first_token, only_place};
@@ -92,6 +92,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) relations: BTreeSet<RelationName>,
     /// Whether the statement may run code of the database's own.
     pub(crate) runs_code: Cell<bool>,
+    /// The database's own functions in FROM, for which PostgreSQL may plan what their bodies read.
+    pub(crate) in_from: BTreeSet<ObjectId>,
     /// The query levels around the present place, innermost last.
     levels: Vec<Level<'a>>,
     depth: usize,
@@ -124,6 +126,7 @@ impl<'a> Walk<'a> {
             placeholders: Placeholders::default(),
             relations: BTreeSet::new(),
             runs_code: Cell::new(false),
+            in_from: BTreeSet::new(),
             levels: Vec::new(),
             depth: 0,
             max_depth: limits.max_depth,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 use shared_protocol::catalog::{Column, Constraint, ForeignKey, Function, Index, SamplesState, Table};
-use sql_guard::{Access, Catalog, Policy, RelationName, Restriction};
+use sql_guard::{Access, Catalog, FunctionRef, Policy, RelationName, Restriction};
 
 use super::Snapshot;
 use super::samples::Samples;
@@ -176,7 +176,7 @@ impl Visible {
         self.snapshot.has_row_security(&table.schema_name, &table.table_name)
     }
 
-    /// Whether a view reads relations with row-level security, at any depth, or what isn't known.
+    /// Whether a view reads relations with row-level security, at any depth and by functions, or what isn't known.
     pub fn reads_row_security(&self, view: &RelationName) -> bool {
         let mut waiting = vec![view.clone()];
         let mut seen = HashSet::new();
@@ -186,7 +186,17 @@ impl Visible {
             }
             match self.snapshot.relation(&name.schema, &name.name) {
                 Some(relation) if relation.runs_code => return true,
-                Some(relation) => waiting.extend(relation.view.iter().flat_map(|view| view.reads.clone())),
+                Some(relation) => {
+                    let Some(view) = &relation.view else { continue };
+                    let own = view.functions.iter().filter_map(|function| match function {
+                        FunctionRef::User(id) => Some(*id),
+                        FunctionRef::BuiltIn(_) => None,
+                    });
+                    if self.access.plan_shows_restricted(&own.collect::<Vec<_>>()) {
+                        return true;
+                    }
+                    waiting.extend(view.reads.iter().cloned());
+                }
                 None => return true,
             }
         }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use shared_protocol::catalog::{Table, TableKind};
 use shared_protocol::tool::explain_query::{ExplainQueryInput, ExplainQueryOutput, NAME, PlanFormat};
-use sql_guard::{RelationName, Restriction};
+use sql_guard::{CheckedQuery, RelationName, Restriction};
 
 use super::arguments::parse;
 use super::definition::{described_output, input_schema, output_schema};
@@ -78,16 +78,22 @@ impl Tool for ExplainQuery {
     }
 }
 
-/// That the plan of a statement over these relations tells the caller nothing that they may not read: conditions and values that
+/// That the plan of a statement tells the caller nothing that they may not read: conditions and values that
 /// stand in a view's definition or in a row-level security policy, masked values that the planner computes beforehand, and how many
-/// rows of others there are. So there is a plan for relations alone that are read as they stand.
-fn tells_nothing_hidden(relations: &[RelationName], visible: &Visible) -> Result<(), ToolError> {
+/// rows of others there are. So there is a plan for relations alone that are read as they stand, by functions too.
+fn tells_nothing_hidden(query: &CheckedQuery, visible: &Visible) -> Result<(), ToolError> {
     let denied = |name: &RelationName, why: &str| ToolError::Denied {
         message: format!("the plan of a statement over {}.{} is not told: {why}", name.schema, name.name),
         suggestion: "Explain a statement over other tables.".to_owned(),
     };
+    if visible.access().plan_shows_restricted(query.functions_in_from()) {
+        return Err(ToolError::Denied {
+            message: "the plan of this statement is not told: it would show what a function in FROM reads".to_owned(),
+            suggestion: "Explain a statement that reads tables itself.".to_owned(),
+        });
+    }
     let restricts = visible.access().restricts();
-    for name in relations {
+    for name in query.relations() {
         // System catalogs and their like, and partitions, aren't listed.
         let Some(table) = visible.table(&name.schema, &name.name) else {
             if restricts {

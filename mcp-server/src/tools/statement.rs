@@ -8,7 +8,7 @@ use serde_json::Value;
 use shared_protocol::error::ErrorCode;
 use shared_protocol::tool::execute_query::QueryColumn;
 use shared_protocol::tool::run_sql::ResultColumn;
-use sql_guard::{CheckedQuery, Rejection, RelationName};
+use sql_guard::{CheckedQuery, Rejection};
 
 use super::{Call, Failed, ToolContext, ToolError};
 use crate::catalog::{CatalogCache, Snapshot, Visible};
@@ -29,12 +29,12 @@ pub(super) struct Request<'a> {
     pub(super) timeout_argument: Option<&'static str>,
     /// The cursor that the page before gave.
     pub(super) cursor: Option<&'a str>,
-    /// The plan instead of the rows, and what says whether it may be told of a statement over these relations.
+    /// The plan instead of the rows, and what says whether it may be told of such a statement.
     pub(super) explain: Option<(Explain, MayTell)>,
 }
 
-/// Says of relations whether their plan may be told.
-pub(super) type MayTell = fn(&[RelationName], &Visible) -> Result<(), ToolError>;
+/// Says of a statement whether its plan may be told.
+pub(super) type MayTell = fn(&CheckedQuery, &Visible) -> Result<(), ToolError>;
 
 /// One page of a statement's rows.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ impl Statement<'_> {
             return Err(wrong_count(query.placeholders(), request.params.len()));
         }
         if let Some((_, may_tell)) = request.explain {
-            may_tell(query.relations(), &visible)?;
+            may_tell(&query, &visible)?;
         }
         let binding = self.binding(&visible);
         let offset = request.cursor.map_or(Ok(0), |cursor| context.cursors.take(cursor, &binding))?;

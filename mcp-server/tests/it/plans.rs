@@ -11,6 +11,7 @@ const LARGE: &str = "
     CREATE INDEX ON events (id);
     CREATE TABLE secrets AS SELECT n AS id, 's' || n AS word FROM generate_series(1, 10) AS n;
     CREATE VIEW words AS SELECT word FROM secrets;
+    CREATE FUNCTION said() RETURNS SETOF text LANGUAGE sql STABLE AS 'SELECT word FROM words';
     GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC;
     ANALYZE;";
 
@@ -92,6 +93,9 @@ async fn a_plan_does_not_show_what_stands_behind_a_view() {
     let answer =
         client.use_tool("explain_query", json!({ "sql": "SELECT word FROM words WHERE false", "verbose": true })).await;
     assert_eq!(answer["error"]["code"], "ACCESS_DENIED", "{answer}");
+    let answer = client.use_tool("explain_query", json!({ "sql": "SELECT * FROM said() AS word" })).await;
+    assert_eq!(answer["error"]["code"], "ACCESS_DENIED", "{answer}");
+    assert!(!answer.to_string().contains("secrets"), "{answer}");
     let answer = client.use_tool("explain_query", json!({ "sql": "SELECT name FROM events" })).await;
     assert!(answer["plan"].is_string(), "{answer}");
 }
@@ -108,19 +112,28 @@ async fn a_plan_does_not_show_values_that_are_masked_or_other_peoples_rows() {
         ALTER TABLE rents ENABLE ROW LEVEL SECURITY;
         CREATE POLICY own ON rents USING (tenant <> 'somebody else');
         CREATE VIEW of_rents AS SELECT id FROM rents;
+        CREATE FUNCTION pins() RETURNS SETOF cards LANGUAGE sql STABLE AS 'SELECT * FROM cards WHERE pin <> ''PIN-1''';
+        CREATE FUNCTION my_rents() RETURNS SETOF rents LANGUAGE sql STABLE AS 'SELECT * FROM rents';
+        CREATE FUNCTION rent_ids() RETURNS SETOF integer LANGUAGE sql STABLE AS 'SELECT id FROM my_rents()';
+        CREATE FUNCTION of_ids() RETURNS SETOF integer LANGUAGE sql STABLE AS 'SELECT id FROM of_rents';
+        CREATE VIEW by_function AS SELECT * FROM rent_ids() AS f(id);
+        CREATE TABLE opened (id integer);
+        CREATE FUNCTION open_ids() RETURNS SETOF integer LANGUAGE sql STABLE AS 'SELECT id FROM opened';
         GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC;";
     let postgres = shared_postgres().await;
     let name = database_of(postgres, sql).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.toml");
-    std::fs::write(&file, "[default]\nmask_columns = [\"public.cards.pin\"]\nallow_explain_analyze = true\n").unwrap();
+    let masks = "[default]\nmask_columns = [\"public.cards.pin\"]\nallow_explain_analyze = true\n\
+                 allow_functions = [\"public.pins\"]\n";
+    std::fs::write(&file, masks).unwrap();
     let options = ServerOptions::new(postgres.reader_url(&name)).with_env("POLICY_FILE", file.to_str().unwrap());
     let masked = McpServer::start(options).await.unwrap();
     let plain =
         McpServer::start(ServerOptions::new(postgres.reader_url(&name)).with_env("POLICY_FILE", "")).await.unwrap();
-    for (server, tables) in
-        [(&masked, &["settings", "third", "cards", "rents", "of_rents"][..]), (&plain, &["rents", "of_rents"])]
-    {
+    let of_rents = ["rents", "of_rents", "my_rents()", "rent_ids() AS f(id)", "of_ids()", "by_function"];
+    let of_masks = ["settings", "third", "cards", "pins()"];
+    for (server, tables) in [(&masked, [&of_masks[..], &of_rents].concat()), (&plain, of_rents.to_vec())] {
         let mut client = Client::open(server).await;
         for table in tables {
             let sql = format!("SELECT * FROM {table}");
@@ -130,5 +143,7 @@ async fn a_plan_does_not_show_values_that_are_masked_or_other_peoples_rows() {
                 assert!(!answer.to_string().contains(hidden), "{table}: {answer}");
             }
         }
+        let answer = client.use_tool("explain_query", json!({ "sql": "SELECT * FROM open_ids() AS f(id)" })).await;
+        assert!(answer["plan"].is_string(), "{answer}");
     }
 }

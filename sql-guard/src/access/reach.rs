@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::{Access, Sight};
-use crate::catalog::{Function, FunctionRef, ObjectId, RelationName, TypeName, UserType, Volatility};
+use crate::catalog::{Function, FunctionRef, ObjectId, Relation, RelationName, TypeName, UserType, Volatility};
 use crate::columns::Restriction;
 use crate::functions::{self, Standing};
 use crate::statement::definition;
@@ -304,6 +304,40 @@ impl Access {
             Some(Sight::Seen(seen)) => seen.denied.is_some() || seen.to_views.worst() >= Restriction::Masked,
             _ => true,
         })
+    }
+
+    /// Whether the plan of a statement with one of these functions in FROM could show what the caller may not see, or how policies
+    /// of row-level security decide: a body in SQL is planned in the call's place, and what it calls likewise.
+    pub fn plan_shows_restricted(&self, functions: &[ObjectId]) -> bool {
+        let (mut waiting, mut seen) = (functions.to_vec(), HashSet::new());
+        while let Some(id) = waiting.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            let Some(function) = self.catalog.function(id) else { return true };
+            let (Some(_), Some(body)) = (&function.sql, function.body.as_deref()) else { continue };
+            let mut read = self.catalog.relations().filter(|relation| body.mention(&relation.name.name));
+            if body.has_escapes() || read.any(|relation| !self.is_plain(relation)) {
+                return true;
+            }
+            let odd = self.odd_functions().iter().map(String::as_str).filter(|name| body.mention(name));
+            let called = body.called().chain(odd).flat_map(|name| self.catalog.functions(name));
+            waiting.extend(called.map(|function| function.id));
+        }
+        false
+    }
+
+    /// Whether a relation is read as it stands, and the caller may see all of it.
+    fn is_plain(&self, relation: &Relation) -> bool {
+        match self.look_at(&relation.name) {
+            Some(Sight::Seen(seen)) => {
+                seen.is_readable
+                    && !seen.runs_code
+                    && seen.columns.worst() < Restriction::Masked
+                    && !(relation.view.is_some() && self.restricts())
+            }
+            _ => false,
+        }
     }
 
     /// Whether a text runs another text as SQL, which may be put together.

@@ -138,7 +138,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The database's own functions that a name could mean; none where nobody asks for them.
-    fn overloads(&self, schema: Option<&str>, name: &str) -> Vec<&'a Function> {
+    pub(super) fn overloads(&self, schema: Option<&str>, name: &str) -> Vec<&'a Function> {
         let Some(access) = self.access.filter(|_| self.mode != Mode::Advisory) else { return Vec::new() };
         let path = access.catalog.search_path();
         let is_meant = |function: &&Function| match schema {

@@ -66,6 +66,7 @@ impl<'a> Walk<'a> {
             };
             let [call, definitions] = items.as_slice() else { return Err(self.unexpected(function, -1)) };
             self.expression(call)?;
+            self.note_in_from(call);
             // PostgreSQL calls the item like its first function.
             name = name.or(Some(naming::output_name(call)));
             match &definitions.node {
@@ -84,6 +85,17 @@ impl<'a> Walk<'a> {
             columns = Columns::unknown();
         }
         self.bring_in(name.flatten().unwrap_or_default(), alias.as_ref(), columns)
+    }
+
+    /// Notes the database's own functions that a call in FROM may mean.
+    fn note_in_from(&mut self, call: &Node) {
+        let Some(NodeEnum::FuncCall(call)) = &call.node else { return };
+        let meant = match names(&call.funcname).as_slice() {
+            [name] => self.overloads(None, name),
+            [schema, name] => self.overloads(Some(schema), name),
+            _ => Vec::new(),
+        };
+        self.in_from.extend(meant.into_iter().map(|function| function.id));
     }
 
     /// Adds what is known of the columns of a call in FROM.
