@@ -151,15 +151,16 @@ impl ExecuteError {
 }
 
 impl DatabaseFault {
-    /// The same without what a policy may hide: what stands in quotes or parentheses stays only where it stands in the statement,
-    /// which object a right is missing on isn't told, and nothing of what a function of the database's own says.
+    /// The same without what a policy may hide. Where PostgreSQL tells the place in the statement, it speaks of the statement's own
+    /// text: what stands in quotes or parentheses stays where it stands in the statement. Anything else may speak of values that it
+    /// met, under any code: nothing stays from the first quote or parenthesis on, and no number. Which object a right is missing on
+    /// isn't told, nor anything of what a function of the database's own says.
     pub fn without_values(&self, sql: &str) -> Self {
         let message = match self.sqlstate.as_str() {
             INSUFFICIENT_PRIVILEGE => "permission denied".to_owned(),
             state if self.is_of_code || state.starts_with(RAISED) => "a function of the database failed".to_owned(),
-            // What was asked for, not what was found.
-            state if state.starts_with("42") => redact(&self.message, sql),
-            _ => without_what_is_quoted(&self.message),
+            _ if self.position.is_some() => redact(&self.message, sql),
+            _ => without_numbers(&without_what_is_quoted(&self.message)),
         };
         Self { message, hint: None, ..self.clone() }
     }
@@ -202,7 +203,21 @@ fn without_what_is_quoted(message: &str) -> String {
     }
 }
 
-/// `message` with each quoted text that isn't the statement's own replaced.
+/// `message` with each word that has a digit in it replaced.
+fn without_numbers(message: &str) -> String {
+    let is_of_word = |one: char| one.is_alphanumeric() || one == '_';
+    let mut shown = String::new();
+    for run in message.split_inclusive(|one| !is_of_word(one)) {
+        let end = run.trim_end_matches(|one| !is_of_word(one)).len();
+        let (word, rest) = run.split_at(end);
+        shown.push_str(if word.contains(char::is_numeric) { "…" } else { word });
+        shown.push_str(rest);
+    }
+    shown
+}
+
+/// `message` with each quoted text that isn't the statement's own replaced. After an empty one nothing is sure: a value may have begun
+/// with a quote.
 fn redact(message: &str, sql: &str) -> String {
     let mut shown = String::new();
     let mut rest = message;
@@ -214,6 +229,10 @@ fn redact(message: &str, sql: &str) -> String {
         let end = inside.find(close).unwrap_or(inside.len());
         let quoted = &inside[..end];
         shown.push_str(&rest[..=start]);
+        if quoted.is_empty() {
+            shown.push('…');
+            return shown;
+        }
         shown.push_str(if sql.contains(quoted) { quoted } else { "…" });
         if end < inside.len() {
             shown.push(close);
@@ -234,14 +253,33 @@ mod tests {
         check("column \"a\" does not exist", "column \"a\" does not exist");
         check("Key (ssn)=(1) already exists, 'x", "Key (…)=(…) already exists, '…");
         check("division by zero", "division by zero");
-        let fault = |sqlstate: &str, message: &str, is_of_code: bool| {
+        check("syntax error in tsquery: \"\"note of a\"", "syntax error in tsquery: \"…");
+        let told = |sqlstate: &str, message: &str, is_of_code: bool, position: Option<usize>| {
             let (sqlstate, message) = (sqlstate.to_owned(), message.to_owned());
-            let fault = DatabaseFault { sqlstate, message, hint: None, position: None, is_of_code };
-            fault.without_values("SELECT 1").message
+            let fault = DatabaseFault { sqlstate, message, hint: None, position, is_of_code };
+            fault.without_values("SELECT 1, 'note'").message
         };
+        let fault = |sqlstate: &str, message: &str, is_of_code: bool| told(sqlstate, message, is_of_code, None);
         assert_eq!(fault("42501", "permission denied for table vault", false), "permission denied");
         assert_eq!(fault("P0001", "hidden is 7", false), "a function of the database failed");
         assert_eq!(fault("22012", "hidden is 7", true), "a function of the database failed");
         assert_eq!(fault("22012", "division by zero", false), "division by zero");
+        // Under which code a value is met says nothing.
+        assert_eq!(fault("42601", "syntax error in tsquery: \"\"note secret\"", false), "syntax error in tsquery: …");
+        assert_eq!(fault("42601", "unknown token note", false), "unknown token note");
+        assert_eq!(fault("22008", "date out of range: 987654321-01-01", false), "date out of range: …-…-…");
+        assert_eq!(
+            fault("54000", "requested character too large for encoding: 1", false),
+            "requested character too large for encoding: …"
+        );
+        assert_eq!(fault("22003", "value x1f is out of range", false), "value … is out of range");
+        // What the caller wrote is told to them.
+        let literal = "malformed array literal: \"note\"";
+        assert_eq!(fault("22P02", literal, false), "malformed array literal: …");
+        assert_eq!(told("22P02", literal, false, Some(11)), literal);
+        assert_eq!(
+            told("42883", "function int4of(text) does not exist", false, Some(8)),
+            "function int4of(…) does not exist"
+        );
     }
 }

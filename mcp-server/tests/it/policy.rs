@@ -240,6 +240,40 @@ async fn postgresqls_words_give_no_hidden_value_away() {
 }
 
 #[tokio::test]
+async fn the_values_that_a_views_condition_keeps_out_are_not_told_by_errors() {
+    let postgres = shared_postgres().await;
+    let sql = "CREATE TABLE bills (tenant int, amount int, note text);
+        INSERT INTO bills VALUES (1, 10, 'note a'), (2, 987654321, 'note SECRET');
+        CREATE VIEW my_bills AS SELECT * FROM bills WHERE tenant = current_setting('app.tenant')::int;
+        GRANT SELECT ON my_bills TO PUBLIC;";
+    let name = database_of(postgres, sql).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.toml");
+    let policy = "[default]\ndeny_tables = [\"public.bills\"]\nallow_tables = [\"public.my_bills\"]\n\
+                  session = { \"app.tenant\" = \"1\" }\n";
+    fs::write(&file, policy).unwrap();
+    let options = ServerOptions::new(postgres.superuser_url(&name))
+        .with_env("POLICY_FILE", file.to_str().unwrap())
+        .with_env("ALLOW_PRIVILEGED_ROLE", "true");
+    let server = McpServer::start(options).await.unwrap();
+    let mut client = Client::open(&server).await;
+    for condition in [
+        "CASE tenant WHEN 1 THEN true ELSE ('\"' || note)::tsquery IS NOT NULL END",
+        "make_date(CASE tenant WHEN 1 THEN 2000 ELSE amount END, 1, 1) IS NOT NULL",
+        "make_time(CASE tenant WHEN 1 THEN 1 ELSE amount END, 1, 1) IS NOT NULL",
+        "chr(CASE tenant WHEN 1 THEN 65 ELSE amount END) <> ''",
+        "('$ ' || CASE tenant WHEN 1 THEN '' ELSE note END)::jsonpath IS NOT NULL AND 'note SECRET' <> ''",
+        "(CASE tenant WHEN 1 THEN '1' ELSE note END)::int > 0 AND 'note SECRET' <> ''",
+    ] {
+        let error = client.error(json!({ "query": format!("SELECT amount FROM my_bills WHERE {condition}") })).await;
+        let message = error["message"].as_str().unwrap();
+        assert!(!message.contains("SECRET") && !message.contains("987"), "{condition}: {message}");
+    }
+    let error = client.error(json!({ "query": "SELECT '{1,'::int[]" })).await;
+    assert!(error["message"].as_str().unwrap().contains("{1,"), "{error}");
+}
+
+#[tokio::test]
 async fn a_masked_column_keeps_its_mask_when_its_table_changes() {
     let stage = Stage::new("[default]\nmask_columns = [\"public.people.mail\"]\n").await;
     let mut ops = stage.ops().await;
