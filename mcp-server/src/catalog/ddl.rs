@@ -13,7 +13,7 @@ use super::visible::Visible;
 pub fn ddl(visible: &Visible, bytes: usize) -> String {
     let snapshot = visible.snapshot();
     let mut text = format!("-- Database {}", snapshot.database);
-    if let Some(description) = snapshot.description() {
+    if let Some(description) = visible.description() {
         let _ = write!(text, ": {}", one_line(description));
     }
     let path = snapshot.search_path.join(", ");

@@ -37,7 +37,7 @@ pub fn page(catalog: &Visible, cursor: Option<&str>, bytes: usize) -> Result<Str
     let mut page = CatalogPage {
         fingerprint: catalog.fingerprint().to_owned(),
         database: catalog.snapshot.database.clone(),
-        description: catalog.snapshot.description.clone(),
+        description: catalog.description().map(str::to_owned),
         server_version: catalog.snapshot.server_version.clone(),
         timezone: catalog.snapshot.timezone.clone(),
         search_path: catalog.snapshot.search_path.clone(),

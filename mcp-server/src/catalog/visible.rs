@@ -20,6 +20,7 @@ pub struct Visible {
     serial: u64,
     pub(super) snapshot: Arc<Snapshot>,
     access: Arc<Access>,
+    description: Option<String>,
     /// By schema and name.
     pub(super) tables: Vec<Table>,
     pub(super) functions: Vec<Function>,
@@ -72,12 +73,14 @@ impl Visible {
             snapshot.functions.iter().filter(|function| access.allows_function(&function.schema, &function.name));
         let functions: Vec<Function> =
             functions.map(|function| Function { allowed: true, ..function.clone() }).collect();
+        let description =
+            snapshot.description().filter(|comment| !access.comment_names_hidden(comment)).map(str::to_owned);
         let schemas = visible_schemas(&snapshot.schemas, &tables, &functions, policy, &access);
         // They change with the data, as the values of columns do.
         let estimates: Vec<_> = tables.iter_mut().map(|table| table.estimated_row_count.take()).collect();
         let seen = Seen {
             database: &snapshot.database,
-            description: &snapshot.description,
+            description: &description,
             server_version: &snapshot.server_version,
             timezone: &snapshot.timezone,
             search_path: &snapshot.search_path,
@@ -94,7 +97,7 @@ impl Visible {
         let fingerprint = hash(&(&structure, estimates, samples, shown));
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let serial = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { serial, snapshot, access, tables, functions, schemas, samples, structure, fingerprint }
+        Self { serial, snapshot, access, description, tables, functions, schemas, samples, structure, fingerprint }
     }
 
     /// Tells it from all others of the process.
@@ -110,6 +113,11 @@ impl Visible {
     /// The catalog that it was made from.
     pub fn snapshot(&self) -> &Arc<Snapshot> {
         &self.snapshot
+    }
+
+    /// The database's comment.
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
     }
 
     /// What the guard judges by.
@@ -325,6 +333,10 @@ fn visible_table(table: &Table, snapshot: &Snapshot, access: &Access) -> Option<
             .type_definition
             .clone()
             .filter(|definition| restriction(&column.name) < Restriction::Masked && !names_hidden(definition)),
+        // So do the labels of an enum.
+        enum_values: column.enum_values.clone().filter(|labels| {
+            restriction(&column.name) < Restriction::Masked && !labels.iter().any(|label| names_hidden(label))
+        }),
         description: column.description.clone().filter(is_harmless),
         ..column.clone()
     });

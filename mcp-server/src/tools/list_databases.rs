@@ -60,7 +60,7 @@ fn listed(database: KnownDatabase) -> ListedDatabase {
     let schemas = |visible: &Visible| visible.schemas().iter().filter(|schema| !schema.is_system).count();
     ListedDatabase {
         name,
-        description: description.or_else(|| snapshot.and_then(|snapshot| snapshot.description().map(str::to_owned))),
+        description: description.or_else(|| visible.as_deref().and_then(Visible::description).map(str::to_owned)),
         is_default,
         schema_count: visible.as_deref().map(schemas),
         table_count: visible.as_ref().map(|visible| visible.tables().len()),

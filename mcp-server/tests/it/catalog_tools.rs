@@ -299,7 +299,10 @@ async fn what_policy_hides_shows_in_no_tool() {
         CREATE TABLE by_ssn (ssn text, n int) PARTITION BY LIST (ssn);
         CREATE TABLE by_mail (mail text, n int) PARTITION BY LIST (lower(mail));
         CREATE TYPE state AS ENUM ('on', 'off');
-        CREATE TABLE mine (tenant text, state state);
+        CREATE TYPE metal AS ENUM ('silver', 'gold');
+        CREATE TYPE mood AS ENUM ('hushed', 'loud');
+        CREATE TABLE mine (tenant text, state state, metal metal, mood mood);
+        DO $$ BEGIN EXECUTE format('COMMENT ON DATABASE %I IS %L', current_database(), 'All the gold'); END $$;
         ALTER TABLE mine ENABLE ROW LEVEL SECURITY;
         CREATE POLICY all_rows ON mine USING (true);
         INSERT INTO mine VALUES ('a', 'on');
@@ -314,7 +317,7 @@ async fn what_policy_hides_shows_in_no_tool() {
         [default]
         deny_tables = ["vault.*"]
         deny_columns = ["public.people.ssn", "public.people.gold", "public.by_ssn.ssn"]
-        mask_columns = ["public.people.mail", "public.by_mail.mail"]"#;
+        mask_columns = ["public.people.mail", "public.by_mail.mail", "public.mine.mood"]"#;
     let postgres = shared_postgres().await;
     let database = database_of(postgres, sql).await;
     let folder = tempfile::tempdir().unwrap();
@@ -332,6 +335,7 @@ async fn what_policy_hides_shows_in_no_tool() {
         client.call("list_databases", json!({})).await,
         client.call("list_schemas", json!({ "include_system": true })).await,
         client.call("search_schema", json!({ "text": "gold bars vault ssn people" })).await,
+        client.call("search_schema", json!({ "text": "hushed" })).await["results"].clone(),
         client.call("refresh_schema", json!({})).await,
     ];
     for table in &tables {
@@ -359,7 +363,7 @@ async fn what_policy_hides_shows_in_no_tool() {
         for asked in ["vaul\\\"", "\\\"gold\\\"", "golden", "riches", "golf", "by_ssn"] {
             text = text.replace(asked, "");
         }
-        for hidden in ["gold", "bars", "vault", "ssn", "rich", "of_mail", "someone@"] {
+        for hidden in ["gold", "bars", "vault", "ssn", "rich", "of_mail", "someone@", "hushed"] {
             assert!(!text.contains(hidden), "{hidden} in {said}");
         }
     }
