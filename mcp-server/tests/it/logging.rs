@@ -1,11 +1,12 @@
 //! What a client is told while its calls run and when they end, where it asks for that.
 
+use harness::{McpServer, ServerOptions, shared_postgres};
 use serde_json::{Value, json};
 
 use crate::client::{Client, until};
 use crate::http_client::HttpClient;
-use crate::shop_server;
 use crate::streamable_http::{endless, newest_meta, runs};
+use crate::{database_of, shop_server};
 
 /// The next message that isn't news of what there is to see, which comes whenever a catalog has been read.
 async fn next(client: &mut Client) -> Value {
@@ -113,4 +114,20 @@ async fn a_long_call_says_that_it_goes_on_until_it_is_cancelled() {
         }
         assert!(rest.iter().all(|message| message["method"] == "notifications/progress"), "{rest:?}");
     }
+}
+
+#[tokio::test]
+async fn what_a_function_says_of_values_is_not_logged() {
+    let postgres = shared_postgres().await;
+    let sql = "CREATE TABLE people (name text);
+        INSERT INTO people VALUES ('Ada the first');
+        CREATE FUNCTION says(t text) RETURNS text LANGUAGE plpgsql STABLE AS
+            $$ BEGIN RAISE WARNING 'value %', t; RAISE LOG 'value %', t; RAISE NOTICE 'value %', t; RETURN t; END $$;";
+    let name = database_of(postgres, sql).await;
+    let options =
+        ServerOptions::new(postgres.reader_url(&name)).with_env("LOG_LEVEL", "debug,sqlx::postgres::notice=trace");
+    let server = McpServer::start(options).await.unwrap();
+    let rows = Client::open(&server).await.rows("SELECT says(name) FROM people", json!([])).await;
+    assert!(rows.rows.get().contains("Ada"));
+    assert!(!server.logs().contains("Ada the first"), "{}", server.logs());
 }
