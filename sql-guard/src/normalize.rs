@@ -16,7 +16,7 @@ pub(crate) fn normalize(text: &str, limits: &Limits) -> Result<String, Rejection
     let mut end = 0;
     for token in &tokens {
         let mark = match token.token() {
-            Token::Sconst | Token::Usconst | Token::Bconst | Token::Xconst => "?",
+            Token::Sconst | Token::Usconst | Token::Bconst | Token::Xconst | Token::Iconst | Token::Fconst => "?",
             Token::SqlComment | Token::CComment => " ",
             _ => continue,
         };
@@ -45,14 +45,24 @@ mod tests {
             "SELECT $1   \n, $2, $3, $4, $5, $6",
         );
         check("SELECT interval '1 day', date '2024-01-01'", "SELECT interval $1, date $2");
+        check("SELECT a FROM t ORDER BY 47110815", "SELECT a FROM t ORDER BY ?");
+        check("SELECT a::numeric(10, 2) FROM t GROUP BY 1", "SELECT a::numeric(?, ?) FROM t GROUP BY ?");
     }
 
     #[test]
     fn no_text_is_left_in_statements_that_would_be_refused_either() {
         let check = |text: &str| {
             let normalized = normalize(text, &Limits::default()).unwrap();
-            assert!(!normalized.contains("secret"), "{normalized}");
+            assert!(!normalized.contains("secret") && !normalized.contains("4711"), "{normalized}");
         };
+        check("WITH RECURSIVE r AS (SELECT 1 AS a) CYCLE a SET is_c TO 47110 DEFAULT 47111 USING path SELECT * FROM r");
+        check("EXECUTE p(47110815)");
+        check("COPY (SELECT * FROM t WHERE id = 47110815) TO STDOUT");
+        check("COPY t FROM STDIN WHERE id = 47110815");
+        check("CREATE VIEW v AS SELECT 47110815, 4.711e4711");
+        check("PREPARE p AS SELECT 0x4711, 47_11");
+        check("ALTER ROLE alice SET work_mem = 47110815");
+        check("SELECT a FROM t ORDER BY 47110815");
         check("ALTER ROLE alice PASSWORD 'secret'");
         check("CREATE USER alice WITH ENCRYPTED PASSWORD E'secret'");
         check("SET app.token = 'secret'");
