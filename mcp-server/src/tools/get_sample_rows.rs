@@ -134,10 +134,14 @@ impl<'a> Sample<'a> {
         format!("{}.{}", quoted(&self.table.schema_name), quoted(&self.table.table_name))
     }
 
-    /// What of a large table a random sample is drawn from, in per cent; nothing where it is drawn from all rows.
+    /// What of a large table a random sample is drawn from, in per cent; nothing where it is drawn from all rows. A condition may hold
+    /// for a few rows only, of which a part of the table has none.
     fn percent(&self) -> Option<f64> {
-        let can =
-            matches!(self.table.r#type, TableKind::Table | TableKind::PartitionedTable | TableKind::MaterializedView);
+        let can = self.condition.is_none()
+            && matches!(
+                self.table.r#type,
+                TableKind::Table | TableKind::PartitionedTable | TableKind::MaterializedView
+            );
         let rows = self.estimate.filter(|rows| self.is_random && can && *rows > COUNTED)?;
         Some((f64::from(self.limit) * SPREAD * 100.0 / as_number(rows)).clamp(0.001, 100.0))
     }

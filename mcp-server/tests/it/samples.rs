@@ -60,12 +60,15 @@ async fn random_rows_are_drawn_from_a_part_of_a_large_table() {
         json!({ "table_name": "people", "limit": 30, "randomize": true }),
         json!({ "table_name": "large", "limit": 5, "randomize": true }),
         json!({ "table_name": "grown", "limit": 5, "randomize": true }),
+        json!({ "table_name": "large", "limit": 5, "randomize": true, "where_clause": "id = 7" }),
     ])
     .await;
     let ids: Vec<i64> = answers[0]["rows"].as_array().unwrap().iter().map(|row| row["id"].as_i64().unwrap()).collect();
     assert!(ids.len() == 30 && !ids.is_sorted(), "{ids:?}");
     assert!(answers[1]["note"].as_str().unwrap().starts_with("random rows of a random part"), "{}", answers[1]);
     assert!(answers[2]["note"].as_str().unwrap().starts_with("random rows;"), "{}", answers[2]);
+    assert_eq!(answers[3]["row_count"], 1, "a condition that few rows meet: {}", answers[3]);
+    assert!(answers[3]["note"].as_str().unwrap().starts_with("random rows;"), "{}", answers[3]);
 }
 
 #[tokio::test]
