@@ -55,8 +55,8 @@ pub struct OverLimit {
     pub limit: &'static str,
     /// What it allows.
     pub allowed: f64,
-    /// What the planner expects.
-    pub estimate: f64,
+    /// What the planner expects; nothing where it reckons with rows of a table that not everybody may see.
+    pub estimate: Option<f64>,
     /// The step of the plan, e.g. `Seq Scan`.
     pub step: String,
     /// The table that it reads, where the statement names it; what stands behind a view stays unnamed.
@@ -68,18 +68,18 @@ impl OverLimit {
     pub(super) fn message(&self) -> String {
         let Self { limit, allowed, estimate, step, table } = self;
         let of = table.as_ref().map(|table| format!(" of {table}")).unwrap_or_default();
-        match *limit {
-            MAX_COST => {
-                format!("the statement's estimated cost is {estimate:.0}, over the policy's {limit} of {allowed:.0}")
+        let over = format!("over the policy's {limit} of {allowed:.0}");
+        match (*limit, estimate) {
+            (MAX_COST, Some(estimate)) => format!("the statement's estimated cost is {estimate:.0}, {over}"),
+            (MAX_COST, None) => format!("the statement's estimated cost is {over}"),
+            (MAX_ROWS, Some(estimate)) => {
+                format!("a step of the plan ({step}{of}) is estimated at {estimate:.0} rows, {over}")
             }
-            MAX_ROWS => {
-                format!(
-                    "a step of the plan ({step}{of}) is estimated at {estimate:.0} rows, over the policy's {limit} of {allowed:.0}"
-                )
+            (MAX_ROWS, None) => format!("a step of the plan ({step}{of}) is estimated at more rows, {over}"),
+            (_, Some(estimate)) => {
+                format!("the plan would read about {estimate:.0} rows one after another ({step}{of}), {over}")
             }
-            _ => format!(
-                "the plan would read about {estimate:.0} rows one after another ({step}{of}), over the policy's {limit} of {allowed:.0}"
-            ),
+            (_, None) => format!("the plan would read too many rows one after another ({step}{of}), {over}"),
         }
     }
 }
@@ -111,19 +111,38 @@ pub(super) async fn check(
         let table = step.table.as_ref().filter(|table| named.contains(table))?;
         Some(format!("{}.{}", table.schema, table.name))
     };
-    let over = |limit: &'static str, allowed: f64, estimate: f64, step: &Step| {
-        let (step, table) = (step.kind.clone(), table(step));
-        ExecuteError::OverLimit(Box::new(OverLimit { limit, allowed, estimate, step, table }))
+    let over = |limit: &'static str, allowed: f64, estimate: f64, step: &Step| OverLimit {
+        limit,
+        allowed,
+        estimate: Some(estimate),
+        step: step.kind.clone(),
+        table: table(step),
     };
+    let Some(over) = first_over(connection, &steps, limits, over).await? else { return Ok(()) };
+    let (schemas, names): (Vec<_>, Vec<_>) =
+        steps.iter().filter_map(|step| step.table.as_ref()).map(|table| (&*table.schema, &*table.name)).unzip();
+    let secured = sqlx::query_scalar::<_, bool>(include_str!("sql/row_security.sql")).bind(schemas).bind(names);
+    let is_secured = secured.fetch_one(connection).await.map_err(ExecuteError::from_sqlx)?;
+    let estimate = over.estimate.filter(|_| !is_secured);
+    Err(ExecuteError::OverLimit(Box::new(OverLimit { estimate, ..over })))
+}
+
+/// The first limit that a plan is over.
+async fn first_over(
+    connection: &mut PgConnection,
+    steps: &[Step],
+    limits: &CostLimits,
+    over: impl Fn(&'static str, f64, f64, &Step) -> OverLimit,
+) -> Result<Option<OverLimit>, ExecuteError> {
     if let (Some(most), Some(whole)) = (limits.max_cost, steps.first())
         && whole.cost > most
     {
-        return Err(over(MAX_COST, most, whole.cost, whole));
+        return Ok(Some(over(MAX_COST, most, whole.cost, whole)));
     }
     if let Some(most) = limits.max_estimated_rows.map(as_estimate)
         && let Some(step) = steps.iter().find(|step| step.rows > most)
     {
-        return Err(over(MAX_ROWS, most, step.rows, step));
+        return Ok(Some(over(MAX_ROWS, most, step.rows, step)));
     }
     if let Some(most) = limits.deny_seq_scan_over_rows.map(as_estimate) {
         for step in steps.iter().filter(|step| step.kind == SEQ_SCAN) {
@@ -131,11 +150,11 @@ pub(super) async fn check(
             let size = table_rows(connection, table).await?.max(step.plain_rows);
             let read = size * step.part;
             if read > most {
-                return Err(over(MAX_SCANNED, most, read, step));
+                return Ok(Some(over(MAX_SCANNED, most, read, step)));
             }
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 async fn table_rows(connection: &mut PgConnection, table: &RelationName) -> Result<f64, ExecuteError> {
