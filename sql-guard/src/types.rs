@@ -158,6 +158,15 @@ pub(crate) fn spellings(name: &str) -> impl Iterator<Item = Cow<'_, str>> {
     [Cow::Borrowed(name), Cow::Owned(format!("_{name}"))].into_iter().chain(others.map(|word| Cow::Borrowed(*word)))
 }
 
+/// PostgreSQL's types of which no statement can make a value: to convert anything to one is an error.
+const VALUELESS: &[&str] =
+    &["event_trigger", "fdw_handler", "internal", "language_handler", "table_am_handler", "trigger"];
+
+/// Whether nothing can be converted to a type of PostgreSQL's, so that its name in `value.name` can only be a column's.
+pub(crate) fn is_valueless(name: &str) -> bool {
+    VALUELESS.contains(&name) || name.starts_with("any") && REFUSED.contains(&name)
+}
+
 /// Whether a type of an argument stands for whatever is given.
 pub(crate) fn is_polymorphic(name: &TypeName) -> bool {
     &*name.schema == PG_CATALOG && name.name.starts_with("any")

@@ -9,6 +9,7 @@ use crate::catalog::Function;
 use crate::columns::Restriction;
 use crate::functions::{self, Verdict};
 use crate::rejection::Rejection;
+use crate::scope::{self, Meaning};
 use crate::system::PG_CATALOG;
 
 /// What a call by some name and with some number of arguments could mean.
@@ -90,7 +91,13 @@ impl<'a> Walk<'a> {
         }
         let rejection = match calls {
             Calls::Allowed { users_own } => return Ok(users_own),
-            Calls::Denied(rejection) => *rejection,
+            Calls::Denied(rejection) => match scope::meaning(&self.levels, name) {
+                // A word of its own since PostgreSQL 16, which calls that function; before, it is the column's name.
+                Meaning::Column(_) if name == "system_user" && arguments == 0 => {
+                    rejection.suggest("If the column of that name is meant, write its table or alias before it.")
+                }
+                _ => *rejection,
+            },
             _ if is_cast || self.mode != Mode::Final => return Ok(false),
             Calls::OtherArguments => functions::wrong_arguments(name, arguments, &self.overloads(schema, name)),
             Calls::Nothing => functions::not_found(name, &self.near_functions(name)),

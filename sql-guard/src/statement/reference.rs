@@ -11,6 +11,7 @@ use crate::columns::{Columns, Found, Restriction};
 use crate::parse::only_place;
 use crate::rejection::Rejection;
 use crate::scope::{self, Item, Meaning};
+use crate::types;
 
 /// Columns that every table has.
 const SYSTEM_COLUMNS: &[&str] = &["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
@@ -241,6 +242,7 @@ impl<'a> Walk<'a> {
         }
         let rejection = match self.calls(None, name, 1, false) {
             Calls::Denied(rejection) => *rejection,
+            _ if types::is_valueless(name) && !self.has_own_type(name) => return None,
             _ => self.cast_by_call(None, name)?.err()?,
         };
         Some(rejection.suggest(format!(

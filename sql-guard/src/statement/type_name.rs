@@ -118,6 +118,13 @@ impl Walk<'_> {
         (known.is_array || !is_call || known.row_of.is_none()) && !row.is_some_and(is_hidden)
     }
 
+    /// Whether the database has a type of its own of that name, wherever it is looked up.
+    pub(super) fn has_own_type(&self, name: &str) -> bool {
+        self.access.is_some_and(|access| {
+            access.catalog.search_path().iter().any(|schema| access.catalog.user_type(schema, name).is_some())
+        })
+    }
+
     /// Notes whether a conversion may leave something behind.
     fn runs_conversion(&self, name: &TypeName) {
         if self.access.is_some_and(|access| access.type_leaves_traces(name)) {
