@@ -30,6 +30,9 @@ pub(crate) struct Column {
     /// Its name; nothing where PostgreSQL would make one up.
     pub(crate) name: Option<Arc<str>>,
     pub(crate) restriction: Restriction,
+    /// How many nodes PostgreSQL may put in the place of a reference to it: those of the expression that it stands for, with all that
+    /// stands in place of the references there.
+    pub(crate) weight: u32,
 }
 
 /// What is known of the columns of a row. Clones share the list.
@@ -45,8 +48,9 @@ pub(crate) struct Columns {
 struct List {
     columns: Vec<Column>,
     worst: Restriction,
+    heaviest: u32,
     has_nameless: bool,
-    index: OnceLock<HashMap<Arc<str>, Restriction>>,
+    index: OnceLock<HashMap<Arc<str>, (Restriction, u32)>>,
 }
 
 /// What a list says of a name.
@@ -120,10 +124,41 @@ impl Columns {
         self.known.worst
     }
 
+    /// The weight of a reference to a column of that name, at most; nothing where it has none.
+    pub(crate) fn weight(&self, name: &str) -> Option<u32> {
+        match self.known.find(name) {
+            Some((_, weight)) => Some(weight),
+            None if self.known.has_nameless => Some(self.known.heaviest),
+            None => None,
+        }
+    }
+
+    /// The weight of a row as a whole.
+    pub(crate) fn whole_weight(&self) -> u64 {
+        match self.known.heaviest {
+            0 | 1 => self.known().len() as u64,
+            _ => self.known().iter().map(|column| u64::from(column.weight)).sum(),
+        }
+    }
+
+    /// Whether a reference to any of them may stand for more than itself.
+    pub(crate) fn has_weight(&self) -> bool {
+        self.known.heaviest > 1
+    }
+
+    /// The same of what PostgreSQL computes by itself, so that references to it stand for nothing else.
+    pub(crate) fn computed(self) -> Self {
+        if !self.has_weight() {
+            return self;
+        }
+        let columns = self.known().iter().map(|column| Column { weight: 1, ..column.clone() });
+        Self::of(columns.collect(), self.opens_at)
+    }
+
     /// What it says of a column of that name.
     pub(crate) fn find(&self, name: &str) -> Found {
         match self.known.find(name) {
-            Some(restriction) => Found::Column(restriction),
+            Some((restriction, _)) => Found::Column(restriction),
             // A column whose name isn't known may have this one.
             None if self.known.has_nameless => Found::Perhaps(self.worst()),
             None if self.is_open() => Found::Perhaps(Restriction::Free),
@@ -180,14 +215,15 @@ impl Columns {
         }
         // Which columns an alias renames isn't known where there may be others before them.
         let rest = if self.is_open() { self.known() } else { self.known().get(aliases.len()..).unwrap_or_default() };
-        let restriction = |at: usize| match self.is_open() {
-            true => self.worst(),
-            false => self.known().get(at).map(|column| column.restriction).unwrap_or_default(),
+        let behind = |at: usize| match self.is_open() {
+            true => (self.worst(), self.known.heaviest.max(1)),
+            false => self.known().get(at).map_or_else(Default::default, |column| (column.restriction, column.weight)),
         };
         let renamed = aliases
             .iter()
             .enumerate()
-            .map(|(at, alias)| Column { name: Some(Arc::from(*alias)), restriction: restriction(at) });
+            .map(|(at, alias)| (Some(Arc::from(*alias)), behind(at)))
+            .map(|(name, (restriction, weight))| Column { name, restriction, weight });
         let opens_at = self.opens_at.map(|_| 0);
         Ok(Self { opens_at, ..Self::all(renamed.chain(rest.iter().cloned()))? })
     }
@@ -196,7 +232,12 @@ impl Columns {
 impl Column {
     /// A column of that name with which the caller may do everything.
     pub(crate) fn free(name: impl Into<Arc<str>>) -> Self {
-        Self { name: Some(name.into()), restriction: Restriction::Free }
+        Self::new(Some(name.into()), Restriction::Free)
+    }
+
+    /// A column that stands for nothing else.
+    pub(crate) fn new(name: Option<Arc<str>>, restriction: Restriction) -> Self {
+        Self { name, restriction, weight: 1 }
     }
 }
 
@@ -207,30 +248,36 @@ impl List {
     fn append(&mut self, columns: impl IntoIterator<Item = Column>) {
         for column in columns {
             self.worst = self.worst.max(column.restriction);
+            self.heaviest = self.heaviest.max(column.weight);
             self.has_nameless |= column.name.is_none();
             self.columns.push(column);
         }
         self.index = OnceLock::new();
     }
 
-    fn find(&self, name: &str) -> Option<Restriction> {
+    /// Of columns of that name the strictest restriction and the greatest weight.
+    fn find(&self, name: &str) -> Option<(Restriction, u32)> {
         if self.columns.len() > Self::FEW {
             return self.index.get_or_init(|| self.to_index()).get(name).copied();
         }
         let called = self.columns.iter().filter(|column| column.name.as_deref() == Some(name));
-        called.map(|column| column.restriction).max()
+        called.map(|column| (column.restriction, column.weight)).reduce(most)
     }
 
-    fn to_index(&self) -> HashMap<Arc<str>, Restriction> {
+    fn to_index(&self) -> HashMap<Arc<str>, (Restriction, u32)> {
         let mut index = HashMap::with_capacity(self.columns.len());
-        for Column { name, restriction } in &self.columns {
+        for Column { name, restriction, weight } in &self.columns {
             if let Some(name) = name {
-                let strictest = index.entry(Arc::clone(name)).or_insert(*restriction);
-                *strictest = (*strictest).max(*restriction);
+                let found = index.entry(Arc::clone(name)).or_insert((*restriction, *weight));
+                *found = most(*found, (*restriction, *weight));
             }
         }
         index
     }
+}
+
+fn most(one: (Restriction, u32), other: (Restriction, u32)) -> (Restriction, u32) {
+    (one.0.max(other.0), one.1.max(other.1))
 }
 
 /// Refuses a row of more columns than PostgreSQL allows.
@@ -247,7 +294,7 @@ mod tests {
     use super::*;
 
     fn column(name: &str, restriction: Restriction) -> Column {
-        Column { name: Some(name.into()), restriction }
+        Column::new(Some(name.into()), restriction)
     }
 
     #[test]
@@ -274,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_nameless_column_may_have_any_name() {
-        let nameless = Column { name: None, restriction: Restriction::Free };
+        let nameless = Column::new(None, Restriction::Free);
         assert_eq!(Columns::all([nameless]).unwrap().find("a"), Found::Perhaps(Restriction::Free));
         assert_eq!(Columns::unknown().find("a"), Found::Perhaps(Restriction::Free));
     }

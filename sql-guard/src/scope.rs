@@ -27,6 +27,8 @@ pub(crate) struct Item {
 pub(crate) struct Cte<'a> {
     pub(crate) name: &'a str,
     pub(crate) state: CteState<'a>,
+    /// How many nodes each reference to it stands for: where it isn't MATERIALIZED however often it is named, all of its query.
+    pub(crate) weight: u64,
 }
 
 /// How far a common table expression has been judged. WITH RECURSIVE makes the later ones visible to the earlier ones, so one may
@@ -96,6 +98,16 @@ pub(crate) fn meaning<'s>(levels: &'s [Level<'_>], name: &str) -> Meaning<'s> {
         (_, Some(restriction)) => Meaning::Perhaps(restriction),
         (None, None) => Meaning::Nothing,
     }
+}
+
+/// How many nodes a reference by that name stands for, at most.
+pub(crate) fn weight(levels: &[Level<'_>], name: &str) -> u32 {
+    let of_level = |level: &Level<'_>| {
+        let mut before: Option<&Columns> = None;
+        let mut rows = level.rows.iter().filter(|row| !before.replace(row).is_some_and(|before| before.is_same(row)));
+        rows.by_ref().filter(|row| row.has_weight()).filter_map(|row| row.weight(name)).max()
+    };
+    levels.iter().rev().find_map(of_level).unwrap_or(1)
 }
 
 /// All items of that name, innermost first. With a schema before it a name means a relation, and which item that is only PostgreSQL

@@ -104,8 +104,16 @@ pub(crate) struct Walk<'a> {
     require_parameters: bool,
     /// How many column names the lists made so far hold.
     columns: usize,
+    /// How many nodes the expression that is being walked has, with those that stand in place of its references.
+    size: Cell<u64>,
+    /// How many nodes stand in place of all references so far, beyond the references themselves.
+    expansion: Cell<u64>,
     abandoned: Abandoned,
 }
+
+/// Most nodes in place of a statement's references to columns of subqueries. PostgreSQL puts the expressions of a subquery in place of
+/// what refers to them, some 2 KB of its memory for each node.
+const MAX_EXPANSION: u64 = 100_000;
 
 /// Most column names in all lists of a statement together: some 16 MB.
 const MAX_COLUMN_NAMES: usize = 1_000_000;
@@ -133,6 +141,8 @@ impl<'a> Walk<'a> {
             in_condition: false,
             require_parameters: limits.require_parameters && mode == Mode::Final,
             columns: 0,
+            size: Cell::new(0),
+            expansion: Cell::new(0),
             abandoned: abandoned.clone(),
         }
     }
@@ -238,7 +248,8 @@ impl<'a> Walk<'a> {
         self.clause(sort_clause, Clause::Order, &output)?;
         self.optional(limit_offset.as_deref())?;
         self.optional(limit_count.as_deref())?;
-        Ok(output)
+        // Nothing from outside is moved into what is cut off.
+        Ok(if limit_offset.is_some() || limit_count.is_some() { output.computed() } else { output })
     }
 
     /// Whether nobody minds what conversions to a column's type would run.
@@ -287,13 +298,17 @@ impl<'a> Walk<'a> {
     }
 
     fn values(&mut self, rows: &'a [Node]) -> Result<Columns, Rejection> {
-        let mut width = 0;
+        let mut weights: Vec<u32> = Vec::new();
         for row in rows {
             let Some(NodeEnum::List(row)) = &row.node else { return Err(self.unexpected(row, -1)) };
-            width = width.max(row.items.len());
-            self.expressions(&row.items)?;
+            weights.resize(weights.len().max(row.items.len()), 1);
+            for (item, weight) in row.items.iter().zip(&mut weights) {
+                let ((), size) = self.measured(|walk| walk.expression(item))?;
+                *weight = (*weight).max(as_weight(size));
+            }
         }
-        Columns::named((1..=width).map(|number| format!("column{number}")))
+        let named = |(at, weight): (usize, u32)| Column { weight, ..Column::free(format!("column{}", at + 1)) };
+        Columns::all(weights.into_iter().enumerate().map(named))
     }
 
     /// Judges a SELECT list, once FROM has been walked, and tells what is known of its columns.
@@ -313,7 +328,7 @@ impl<'a> Walk<'a> {
                 outputs.extend(&columns).map_err(|rejection| rejection.at(self.text, *location))?;
                 continue;
             }
-            let restriction = self.value(value, place)?;
+            let (restriction, size) = self.measured(|walk| walk.value(value, place))?;
             if reference::is_row_expansion(value) {
                 outputs.push_unknown();
                 continue;
@@ -322,7 +337,7 @@ impl<'a> Walk<'a> {
                 "" => naming::output_name(value),
                 name => Some(name),
             };
-            let column = Column { name: name.map(Into::into), restriction };
+            let column = Column { name: name.map(Into::into), restriction, weight: as_weight(size) };
             outputs.push(column).map_err(|rejection| rejection.at(self.text, *location))?;
         }
         Ok(outputs)
@@ -346,6 +361,7 @@ impl<'a> Walk<'a> {
     /// Counts one more level of nesting.
     pub(crate) fn enter(&mut self) -> Result<(), Rejection> {
         self.still_wanted()?;
+        self.size.set(self.size.get().saturating_add(1));
         self.depth += 1;
         if self.depth <= self.max_depth {
             return Ok(());
@@ -357,6 +373,42 @@ impl<'a> Walk<'a> {
     /// Ends the walk where nobody waits for its verdict any more, so that the thread is free for others.
     pub(crate) fn still_wanted(&self) -> Result<(), Rejection> {
         if self.abandoned.get() { Err(self.abandoned.rejection()) } else { Ok(()) }
+    }
+
+    /// What is judged, and how many nodes it has with those that stand in place of its references.
+    pub(crate) fn measured<T>(
+        &mut self,
+        judge: impl FnOnce(&mut Self) -> Result<T, Rejection>,
+    ) -> Result<(T, u64), Rejection> {
+        let around = self.size.replace(0);
+        let judged = judge(self)?;
+        let size = self.size.get();
+        self.size.set(around.saturating_add(size));
+        Ok((judged, size))
+    }
+
+    /// Counts the nodes that stand in place of a reference.
+    pub(crate) fn expand(&self, weight: u64) -> Result<(), Rejection> {
+        let more = weight.saturating_sub(1);
+        if more == 0 {
+            return Ok(());
+        }
+        self.size.set(self.size.get().saturating_add(more));
+        self.expansion.set(self.expansion.get().saturating_add(more));
+        if self.expansion.get() <= MAX_EXPANSION || self.mode == Mode::Definition {
+            return Ok(());
+        }
+        let message = format!(
+            "The statement's subqueries stand for too much, one in another: PostgreSQL would put over {MAX_EXPANSION} parts in place of \
+             references to their columns."
+        );
+        Err(Rejection::new(ErrorCode::QueryTooComplex, message)
+            .suggest("Compute inner results once: WITH name AS MATERIALIZED (SELECT …)."))
+    }
+
+    /// Counts the nodes that stand in place of the columns of a row.
+    pub(crate) fn expand_row(&self, row: &Columns) -> Result<(), Rejection> {
+        self.expand((row.whole_weight() + 1).saturating_sub(row.known().len() as u64))
     }
 
     /// Counts the names of a list that was made.
@@ -388,6 +440,11 @@ impl<'a> Walk<'a> {
             .suggest("Write the query with plain SELECT, FROM, WHERE, GROUP BY, ORDER BY and expressions.")
             .at(self.text, location)
     }
+}
+
+/// The weight of a column that stands for so many nodes.
+fn as_weight(size: u64) -> u32 {
+    u32::try_from(size.max(1)).unwrap_or(u32::MAX)
 }
 
 /// The strings of a list of name parts; parts that are no strings are left out.

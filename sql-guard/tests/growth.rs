@@ -117,3 +117,72 @@ async fn many_of_one_thing_by_many_of_another_end_in_good_time() {
     }
     assert_eq!(check(&guard, "SELECT id FROM users").await, Ok(()));
 }
+
+/// As many subqueries, each of a column that is `part` of the one before.
+fn nested(depth: usize, part: &str) -> String {
+    (0..depth)
+        .fold("SELECT total AS n FROM orders".to_owned(), |inner, _| format!("SELECT {part} AS n FROM ({inner}) AS q"))
+}
+
+#[tokio::test]
+async fn what_would_stand_for_too_much_of_itself_is_refused() {
+    let guard = patient();
+    let chained = |query: &str| format!("WITH t0 AS (SELECT total AS n FROM orders), {}", parts(1..30, ", ", query));
+    for text in [
+        nested(20, "n + n"),
+        nested(20, "q.n + q.n"),
+        nested(24, "CASE WHEN n > 1 THEN n END"),
+        nested(20, "(SELECT n + n)"),
+        nested(20, "ARRAY(SELECT n + q.n)"),
+        nested(20, "ROW(q, q)"),
+        nested(20, "coalesce(to_jsonb(q), to_jsonb(q))"),
+        nested(20, "n BETWEEN n AND 1"),
+        format!("SELECT 1 FROM ({}) AS q WHERE n > 1", nested(18, "n + n")),
+        format!("SELECT 1 FROM ({}) AS q GROUP BY n + 1", nested(18, "n + n")),
+        format!("SELECT 1 FROM ({}) AS q JOIN orders ON n = total", nested(18, "n + n")),
+        format!("SELECT 1 FROM ({}) AS q JOIN ({}) AS r USING (n)", nested(18, "n + n"), nested(2, "n")),
+        format!("SELECT {} FROM ({}) AS q", parts(0..1_000, ", ", "q.*"), nested(12, "n + n")),
+        chained("t#(n) AS (SELECT n + n FROM t@)") + " SELECT n FROM t29",
+        chained("t# AS (SELECT a.n + a.n AS n FROM t@ AS a(n))") + " SELECT n FROM t29",
+        chained("t# AS (SELECT n FROM t@ AS a FULL JOIN (SELECT n + 1 AS n FROM t@) AS b USING (n))")
+            + " SELECT n FROM t29",
+        chained("t# AS NOT MATERIALIZED (SELECT 1 AS n FROM t@ AS a, t@ AS b)") + " SELECT n FROM t29",
+        format!(
+            "SELECT 1 FROM (SELECT total AS n FROM orders) AS q0, {}",
+            parts(1..24, ", ", "LATERAL (VALUES (q@.n + q@.n)) AS q#(n)")
+        ),
+    ] {
+        assert_eq!(check(&guard, &text).await, Err(ErrorCode::QueryTooComplex), "{text:.300}");
+    }
+    for text in [
+        nested(10, "n + n"),
+        nested(200, "n"),
+        nested(200, "n + 1"),
+        chained("t# AS MATERIALIZED (SELECT n + n AS n FROM t@)") + " SELECT n FROM t29",
+        chained("t# AS (SELECT n + n AS n FROM t@ LIMIT 10)") + " SELECT n FROM t29",
+        chained("t# AS (SELECT * FROM t@ AS a NATURAL JOIN t@ AS b)") + " SELECT n FROM t29",
+        format!("SELECT {} FROM ({}) AS q", parts(0..1_000, ", ", "n"), nested(5, "n + n")),
+        format!("SELECT {} FROM users", parts(0..1_000, ", ", "to_jsonb(users)")),
+    ] {
+        assert_eq!(check(&guard, &text).await, Ok(()), "{text:.300}");
+    }
+}
+
+#[tokio::test]
+async fn weights_are_reckoned_in_good_time() {
+    let guard = patient();
+    let wide = format!("(SELECT {} FROM users)", parts(0..1_600, ",", "id+# c#"));
+    for text in [
+        format!("SELECT {} FROM {wide} AS q", parts(0..1_600, ", ", "c#")),
+        format!("SELECT {} FROM {wide} AS q", parts(0..1_600, ", ", "q.c#")),
+        format!("WITH w AS {wide} SELECT {} FROM w", parts(0..800, ", ", "(SELECT c# FROM w AS v)")),
+        format!("WITH w AS {wide} SELECT 1 FROM {}", parts(0..3_000, ", ", "w AS a#")),
+        format!(
+            "WITH w AS {wide} SELECT 1 FROM {} WHERE {}",
+            parts(0..1_000, ", ", "w AS a#"),
+            parts(0..1_000, " AND ", "a#.c1 > 1")
+        ),
+    ] {
+        assert_ne!(check(&guard, &text).await, Err(ErrorCode::InternalError), "{text:.200}");
+    }
+}

@@ -69,6 +69,15 @@ fn words_of<'c>(column: &'c catalog::Column, kin: &[&'c Relation]) -> impl Itera
     of_kin.chain([column]).filter_map(|column| column.generated_from.as_deref())
 }
 
+/// About how many nodes stand for a column of a view whose definition has so many bytes: an average, since the view is its owner's and
+/// whoever reads it only multiplies what it has.
+fn weight_of_shown(definition: usize, columns: usize) -> u32 {
+    const BYTES: usize = 32;
+    const MOST: usize = 100;
+    let weight = (definition / columns.max(1) / BYTES).clamp(1, MOST);
+    u32::try_from(weight).unwrap_or(1)
+}
+
 /// Masks the columns in whose places `like` has masked ones; all of them where nothing is known of that.
 fn mask(columns: &mut [Column], like: Option<&Columns>) {
     let like = like.filter(|like| like.known().len() == columns.len());
@@ -263,9 +272,11 @@ impl Access {
                 Restriction::Free
             }
         };
+        let definition = relation.view.as_ref().map_or(0, |view| view.definition.len());
+        let weight = weight_of_shown(definition, relation.columns.len());
         let ruled = |column: &catalog::Column| Column {
-            name: Some(Arc::clone(&column.name)),
-            restriction: restriction(column),
+            weight,
+            ..Column::new(Some(Arc::clone(&column.name)), restriction(column))
         };
         let mut own: Vec<Column> = relation.columns.iter().map(ruled).collect();
         // What is computed from restricted columns is as restricted. A child may compute it from a column that it alone has.

@@ -120,7 +120,7 @@ impl<'a> Walk<'a> {
             Shape::Scalar => {
                 let name = alias.filter(|_| is_alone).map(|alias| alias.aliasname.as_str());
                 let name = name.or_else(|| naming::output_name(call)).map(Into::into);
-                columns.push(Column { name, restriction: Restriction::Free })
+                columns.push(Column::new(name, Restriction::Free))
             }
             Shape::Named(names) => columns.extend(&Columns::named(names.iter().copied())?),
             Shape::Unknown => {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use pg_query::protobuf::JoinExpr;
+use pg_query::protobuf::{JoinExpr, JoinType};
 
 use super::{Walk, names};
 use crate::columns::{Column, Columns, Found, Restriction};
@@ -11,7 +11,7 @@ use crate::rejection::Rejection;
 impl<'a> Walk<'a> {
     /// Judges a join and tells its row: merged columns first, then the others of either side.
     pub(super) fn join(&mut self, join: &'a JoinExpr) -> Result<Columns, Rejection> {
-        let JoinExpr { jointype: _, is_natural, larg, rarg, using_clause, join_using_alias, quals, alias, rtindex: _ } =
+        let JoinExpr { jointype, is_natural, larg, rarg, using_clause, join_using_alias, quals, alias, rtindex: _ } =
             join;
         let (Some(left), Some(right)) = (larg, rarg) else { return Err(self.unknown("half a join", -1)) };
         let before = self.level().items.len();
@@ -32,7 +32,8 @@ impl<'a> Walk<'a> {
             self.merged_column(column, [&left, &right])?;
         }
         let merges: Vec<String> = merged.iter().map(ToString::to_string).collect();
-        let row = self.merge(&left, &right, &merges, *is_natural)?;
+        let is_full = JoinType::try_from(*jointype) == Ok(JoinType::JoinFull);
+        let row = self.merge([&left, &right], &merges, *is_natural, is_full)?;
         if let Some(alias) = join_using_alias {
             self.bring_in("", Some(alias), Columns::named(merges.iter().map(String::as_str))?)?;
         }
@@ -74,10 +75,10 @@ impl<'a> Walk<'a> {
     /// The row of a join.
     fn merge(
         &mut self,
-        left: &Columns,
-        right: &Columns,
+        [left, right]: [&Columns; 2],
         merged: &[String],
         is_natural: bool,
+        is_full: bool,
     ) -> Result<Columns, Rejection> {
         let has = |side: &Columns, name: &String| matches!(side.find(name), Found::Column(_));
         // What is merged stands first, so a name that only may be there leaves every place uncertain.
@@ -93,7 +94,13 @@ impl<'a> Walk<'a> {
             return Ok(row);
         }
         let is_merged = |column: &&Column| column.name.as_deref().is_some_and(|name| merges.contains(name));
-        let mut row = Columns::named(merged.iter().map(String::as_str))?;
+        let weight = |name: &str| {
+            let [left, right] = [left, right].map(|side| side.weight(name).unwrap_or(1));
+            // Of a full join it is the first of both that isn't null.
+            if is_full { left.saturating_add(right) } else { left.max(right) }
+        };
+        let mut row =
+            Columns::all(merged.iter().map(|name| Column { weight: weight(name), ..Column::free(name.as_str()) }))?;
         for side in [left, right] {
             let others = side.known().iter().filter(|column| !is_merged(column)).cloned();
             row.extend(&Columns::all(others)?)?;

@@ -50,6 +50,7 @@ impl<'a> Walk<'a> {
             None => {
                 for row in self.levels.last().map_or(&[][..], |level| &level.rows) {
                     columns.extend(row).map_err(|rejection| rejection.at(self.text, location))?;
+                    self.expand_row(row)?;
                 }
             }
             Some(alias) => match scope::items(&self.levels, alias).as_slice() {
@@ -58,7 +59,10 @@ impl<'a> Walk<'a> {
                     self.rows(Some(alias), true, location)?;
                     columns.push_unknown();
                 }
-                [item, ..] => columns = item.columns.clone(),
+                [item, ..] => {
+                    columns = item.columns.clone();
+                    self.expand_row(&columns)?;
+                }
             },
         }
         match columns.worst() {
@@ -85,6 +89,8 @@ impl<'a> Walk<'a> {
 
     /// Judges a whole row of an item as a value: it has every column in it.
     fn whole_row(&self, item: &Item, location: i32) -> Result<(), Rejection> {
+        // As a value it is made of all its columns.
+        self.expand(item.columns.whole_weight() + 1)?;
         match item.columns.worst() {
             restriction if restriction == Restriction::Free || self.lets_convert(restriction) => Ok(()),
             Restriction::Fixed => {
@@ -131,7 +137,9 @@ impl<'a> Walk<'a> {
         let mut columns = None;
         // Two items of a level may have the same name where their schemas differ; whichever is meant, it counts.
         let mut strictest = None;
-        for item in scope::items(&self.levels, alias) {
+        let items = scope::items(&self.levels, alias);
+        self.expand(items.iter().filter_map(|item| item.columns.weight(column)).max().unwrap_or(1).into())?;
+        for item in items {
             match item.columns.find(column) {
                 Found::Column(restriction) => strictest = strictest.max(Some(restriction)),
                 Found::Perhaps(restriction) if restriction != Restriction::Free => {
@@ -179,6 +187,7 @@ impl<'a> Walk<'a> {
     }
 
     fn unqualified_column(&self, column: &str, place: Place, location: i32) -> Result<Restriction, Rejection> {
+        self.expand(scope::weight(&self.levels, column).into())?;
         match scope::meaning(&self.levels, column) {
             Meaning::Column(Restriction::Hidden) | Meaning::Perhaps(Restriction::Hidden) => {}
             Meaning::Column(restriction) | Meaning::Perhaps(restriction) => {
@@ -223,6 +232,7 @@ impl<'a> Walk<'a> {
         self.still_wanted()?;
         // The place is looked for only where it is told: that reads the whole text.
         sides.into_iter().try_for_each(|side| {
+            self.expand(side.weight(column).unwrap_or(1).into())?;
             let judged = match side.find(column) {
                 Found::Column(Restriction::Hidden) | Found::Nothing => {
                     Err(self.column_not_found(column, column, std::slice::from_ref(side), -1))

@@ -74,6 +74,7 @@ impl<'a> Walk<'a> {
         for level in (0..self.levels.len()).rev() {
             let ctes = &self.levels[level].ctes;
             let Some(at) = ctes.iter().rposition(|cte| cte.name == name) else { continue };
+            self.expand(ctes[at].weight)?;
             return match &ctes[at].state {
                 CteState::Begun(columns) | CteState::Judged(columns) => Ok(Some(columns.clone())),
                 CteState::Waiting(_) => {

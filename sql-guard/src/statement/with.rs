@@ -1,7 +1,7 @@
 //! WITH: common table expressions, and from where each is visible.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{CommonTableExpr, CteCycleClause, CteSearchClause, WithClause};
+use pg_query::protobuf::{CommonTableExpr, CteCycleClause, CteMaterialize, CteSearchClause, WithClause};
 
 use super::kind::{kind, write_denied};
 use super::{Walk, names};
@@ -17,7 +17,7 @@ impl<'a> Walk<'a> {
         for cte in ctes {
             match &cte.node {
                 Some(NodeEnum::CommonTableExpr(cte)) => {
-                    waiting.push(Cte { name: &cte.ctename, state: CteState::Waiting(cte) });
+                    waiting.push(Cte { name: &cte.ctename, state: CteState::Waiting(cte), weight: 1 });
                 }
                 _ => return Err(self.unexpected(cte, *location)),
             }
@@ -34,8 +34,8 @@ impl<'a> Walk<'a> {
         }
         for cte in waiting {
             let CteState::Waiting(expression) = cte.state else { continue };
-            let columns = self.common_table(expression)?;
-            self.level().ctes.push(Cte { name: cte.name, state: CteState::Judged(columns) });
+            let (columns, weight) = self.measured_table(expression)?;
+            self.level().ctes.push(Cte { name: cte.name, state: CteState::Judged(columns), weight });
         }
         Ok(())
     }
@@ -46,9 +46,20 @@ impl<'a> Walk<'a> {
             return Err(self.unknown("a WITH query that is needed for itself", -1));
         };
         self.level().ctes[at].state = CteState::Begun(Columns::at_least(&names(&expression.aliascolnames))?);
-        let columns = self.common_table(expression)?;
-        self.level().ctes[at].state = CteState::Judged(columns.clone());
+        let (columns, weight) = self.measured_table(expression)?;
+        let cte = &mut self.level().ctes[at];
+        (cte.state, cte.weight) = (CteState::Judged(columns.clone()), weight);
         Ok(columns)
+    }
+
+    /// The columns of an expression, and how many nodes each reference to it stands for.
+    fn measured_table(&mut self, cte: &'a CommonTableExpr) -> Result<(Columns, u64), Rejection> {
+        let (columns, size) = self.measured(|walk| walk.common_table(cte))?;
+        Ok(match CteMaterialize::try_from(cte.ctematerialized) {
+            Ok(CteMaterialize::Never) => (columns, size),
+            Ok(CteMaterialize::Always) => (columns.computed(), 1),
+            _ => (columns, 1),
+        })
     }
 
     fn common_table(&mut self, cte: &'a CommonTableExpr) -> Result<Columns, Rejection> {
