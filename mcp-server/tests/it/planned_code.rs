@@ -176,6 +176,24 @@ async fn what_no_statement_and_no_body_spells_does_not_run() {
 }
 
 #[tokio::test]
+async fn statistics_are_noticed_as_ddl() {
+    let postgres = shared_postgres().await;
+    let database = database_of(postgres, &format!("{TRAPS}CREATE TABLE watched (id int, word text);")).await;
+    let options = ServerOptions::new(postgres.superuser_url(&database)).with_env("ALLOW_PRIVILEGED_ROLE", "true");
+    let server = McpServer::start(options).await.unwrap();
+    let mut client = Client::open(&server).await;
+    client.rows("SELECT id FROM watched", json!([])).await;
+    let mut superuser = postgres.superuser(&database).await.unwrap();
+    let statistics = "CREATE STATISTICS told ON (id + trap(3)::int), word FROM watched";
+    sqlx::raw_sql(statistics).execute(&mut superuser).await.unwrap();
+    until("the statistics are noticed", async || {
+        let (answer, is_error) = client.try_call("run_sql", json!({ "query": "SELECT id FROM watched" })).await;
+        is_error && answer["error"]["code"] == "FUNCTION_DENIED"
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_a_views_conversion_locks_is_given_back() {
     let postgres = shared_postgres().await;
     let database = database_of(
