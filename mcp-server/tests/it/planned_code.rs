@@ -75,13 +75,13 @@ const TYPED: &str = "
     CREATE INDEX ON by_row ((ROW(id)::holder));
     CREATE VIEW over_domain AS SELECT id FROM by_domain;
 
-    CREATE FUNCTION loose(i int) RETURNS bool LANGUAGE sql VOLATILE AS 'SELECT trap(11) AND i > 0';
+    CREATE FUNCTION loose(i int) RETURNS bool LANGUAGE sql VOLATILE AS 'SELECT public.trap(11) AND i > 0';
     CREATE TABLE by_body (id int);
     CREATE TABLE by_body_child (CHECK (loose(id))) INHERITS (by_body);
     CREATE FUNCTION lax(i int, b bool DEFAULT trap(12)) RETURNS bool LANGUAGE plpgsql VOLATILE AS $$BEGIN RETURN i > 0; END$$;
     CREATE TABLE by_default (id int);
     CREATE TABLE by_default_child (CHECK (lax(id))) INHERITS (by_default);
-    CREATE FUNCTION is_other(a int, b int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS $$BEGIN RETURN trap(13); END$$;
+    CREATE FUNCTION is_other(a int, b int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS $$BEGIN RETURN public.trap(13); END$$;
     CREATE OPERATOR =!= (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq, NEGATOR = <!>);
     CREATE OPERATOR <!> (LEFTARG = int, RIGHTARG = int, FUNCTION = is_other, NEGATOR = =!=);
     CREATE TABLE by_negator (id int);
@@ -89,7 +89,7 @@ const TYPED: &str = "
 
     CREATE SCHEMA beside;
     CREATE TYPE single AS (a int);
-    CREATE FUNCTION ranks(a single, b single) RETURNS int LANGUAGE plpgsql VOLATILE AS $$BEGIN PERFORM trap(14); RETURN a.a - b.a; END$$;
+    CREATE FUNCTION ranks(a single, b single) RETURNS int LANGUAGE plpgsql VOLATILE AS $$BEGIN PERFORM public.trap(14); RETURN a.a - b.a; END$$;
     CREATE FUNCTION is_ranked(a single, b single) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1.a < $2.a';
     CREATE OPERATOR beside.< (LEFTARG = single, RIGHTARG = single, FUNCTION = is_ranked);
     CREATE OPERATOR beside.<= (LEFTARG = single, RIGHTARG = single, FUNCTION = is_ranked);
@@ -102,7 +102,7 @@ const TYPED: &str = "
     CREATE INDEX ON by_constants (id) WHERE id > CASE WHEN ARRAY['(1)'::single] < ARRAY['(2)'::single] THEN 0 ELSE 1 END;
 
     CREATE FUNCTION small(i int) RETURNS bool LANGUAGE plpgsql VOLATILE AS $$BEGIN RETURN i < 100; END$$;
-    CREATE FUNCTION tiny(i int) RETURNS bool LANGUAGE sql VOLATILE AS 'SELECT fine($1) AND small($1)';
+    CREATE FUNCTION tiny(i int) RETURNS bool LANGUAGE sql VOLATILE AS 'SELECT public.fine($1) AND public.small($1)';
     CREATE DOMAIN plain AS int CHECK (fine(VALUE));
     -- What is VOLATILE there is not computed beforehand either.
     CREATE DOMAIN checked AS int CHECK (small(VALUE) AND (VALUE::plain) > 0);
