@@ -20,6 +20,7 @@ pub(crate) struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     next_id: i64,
     schemas: HashMap<String, Validator>,
+    hears_news: bool,
 }
 
 /// The handshake with these headers.
@@ -41,6 +42,7 @@ impl Client {
         let push = client.receive().await;
         assert_eq!(push["method"], "notifications/tools/list_changed", "the registry comes first");
         client.initialize("2025-11-25").await;
+        client.hears_news = false;
         client
     }
 
@@ -49,19 +51,25 @@ impl Client {
         let mut client = Self::connect_with_key(server, key).await;
         client.receive().await;
         client.initialize("2025-11-25").await;
+        client.hears_news = false;
         client
+    }
+
+    /// The same, but for news of what there is to see, which an opened connection passes over otherwise: they come when they come.
+    pub(crate) fn hearing_news(self) -> Self {
+        Self { hears_news: true, ..self }
     }
 
     /// A connection with another key that the server knows, nothing received yet.
     pub(crate) async fn connect_with_key(server: &McpServer, key: &str) -> Self {
         let (socket, _) = handshake(&server.ws_url(), &[("x-api-key", key)]).await.unwrap();
-        Self { socket, next_id: 1, schemas: HashMap::new() }
+        Self { socket, next_id: 1, schemas: HashMap::new(), hears_news: true }
     }
 
     /// A connection with the server's key, nothing received yet.
     pub(crate) async fn connect(server: &McpServer) -> Self {
         let (socket, _) = handshake(&server.ws_url(), &[("x-api-key", server.api_key())]).await.unwrap();
-        Self { socket, next_id: 1, schemas: HashMap::new() }
+        Self { socket, next_id: 1, schemas: HashMap::new(), hears_news: true }
     }
 
     /// Opens the session at this revision; what the server answered.
@@ -186,6 +194,7 @@ impl Client {
     pub(crate) async fn receive_text(&mut self) -> String {
         loop {
             match self.next_frame().await {
+                Some(Ok(Message::Text(text))) if !self.hears_news && is_news(&text) => {}
                 Some(Ok(Message::Text(text))) => return text.to_string(),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 other => panic!("expected a message, got {other:?}"),
@@ -207,6 +216,12 @@ impl Client {
     async fn next_frame(&mut self) -> Option<Result<Message, Error>> {
         tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("the server says something in time")
     }
+}
+
+/// Whether a message says that there is something else to see than before.
+pub(crate) fn is_news(text: &str) -> bool {
+    let is_it = |message: Value| message["method"].as_str().is_some_and(|method| method.ends_with("/list_changed"));
+    text.contains("list_changed") && serde_json::from_str(text).is_ok_and(is_it)
 }
 
 /// Waits until `condition` holds.

@@ -6,6 +6,8 @@ use harness::{McpServer, PATIENCE};
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 
+use crate::client::is_news;
+
 /// A client with a key, and a session once it has opened one.
 pub(crate) struct HttpClient {
     http: reqwest::Client,
@@ -137,12 +139,14 @@ async fn whole(response: Response) -> Answered {
 pub(crate) struct Events {
     response: Response,
     text: String,
+    /// Whether news of what there is to see are passed on: they come when they come.
+    pub(crate) hears_news: bool,
 }
 
 impl Events {
     pub(crate) fn of(response: Response) -> Self {
         assert_eq!(response.status().as_u16(), 200);
-        Self { response, text: String::new() }
+        Self { response, text: String::new(), hears_news: true }
     }
 
     /// What the next event carries; nothing where the stream ends.
@@ -151,7 +155,7 @@ impl Events {
             loop {
                 while let Some(end) = self.text.find('\n') {
                     let line: String = self.text.drain(..=end).collect();
-                    if let Some(data) = data(line.trim_end()) {
+                    if let Some(data) = data(line.trim_end()).filter(|data| self.hears_news || !is_news(data)) {
                         return Some(data.to_owned());
                     }
                 }

@@ -34,6 +34,7 @@ impl SseClient {
         client.start("initialize", params).await;
         assert_eq!(client.events.message().await["result"]["protocolVersion"], "2024-11-05");
         client.post(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }).to_string()).await;
+        client.events.hears_news = false;
         client
     }
 

@@ -78,7 +78,7 @@ async fn rest(client: &mut Client) -> Vec<Value> {
 #[tokio::test]
 async fn ddl_is_told_with_the_registry_and_to_whom_it_concerns() {
     let shop = shop().await;
-    let mut client = Client::open_with_key(&shop.server, ONE_KEY).await;
+    let mut client = Client::open_with_key(&shop.server, ONE_KEY).await.hearing_news();
     shop.settle(&mut client).await;
     for part in ["public/one", "public/two", "schema"] {
         let answer = client.request("resources/subscribe", json!({ "uri": shop.uri(part) })).await;
@@ -111,8 +111,8 @@ async fn ddl_is_told_with_the_registry_and_to_whom_it_concerns() {
 #[tokio::test]
 async fn a_new_policy_is_told_to_those_whom_it_touches() {
     let shop = shop().await;
-    let mut one = Client::open_with_key(&shop.server, ONE_KEY).await;
-    let mut two = Client::open_with_key(&shop.server, TWO_KEY).await;
+    let mut one = Client::open_with_key(&shop.server, ONE_KEY).await.hearing_news();
+    let mut two = Client::open_with_key(&shop.server, TWO_KEY).await.hearing_news();
     shop.settle(&mut one).await;
     shop.settle(&mut two).await;
     one.request("resources/subscribe", json!({ "uri": shop.uri("public/two") })).await;
@@ -210,7 +210,7 @@ async fn what_no_stream_could_take_is_told_on_the_next() {
     let answer = client.request("resources/subscribe", json!({ "uri": shop.uri("public/one") })).await;
     assert!(answer.message()["result"].is_object(), "{answer:?}");
     // Nobody listens here to the first change; another session shows that it was told.
-    let mut other = Client::open_with_key(&shop.server, ONE_KEY).await;
+    let mut other = Client::open_with_key(&shop.server, ONE_KEY).await.hearing_news();
     shop.change("ALTER TABLE one ADD COLUMN name text").await;
     client.request("tools/call", json!({ "name": "refresh_schema", "arguments": {} })).await;
     news(&mut other, "notifications/resources/list_changed").await;
@@ -229,7 +229,7 @@ async fn what_no_stream_could_take_is_told_on_the_next() {
 #[tokio::test]
 async fn ddl_is_told_to_a_client_that_only_listens() {
     let shop = shop().await;
-    let mut client = Client::open_with_key(&shop.server, ONE_KEY).await;
+    let mut client = Client::open_with_key(&shop.server, ONE_KEY).await.hearing_news();
     shop.settle(&mut client).await;
     client.request("resources/subscribe", json!({ "uri": shop.uri("public/one") })).await;
     shop.change("ALTER TABLE one ADD COLUMN name text").await;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
-use crate::client::until;
+use crate::client::{is_news, until};
 
 /// A running program and both of its pipes.
 pub(crate) struct Program {
@@ -19,6 +19,7 @@ pub(crate) struct Program {
     log: ChildStderr,
     _folder: tempfile::TempDir,
     next_id: i64,
+    hears_news: bool,
 }
 
 impl Program {
@@ -37,7 +38,7 @@ impl Program {
         let mut child = command.spawn().unwrap();
         let (input, log) = (child.stdin.take().unwrap(), child.stderr.take().unwrap());
         let output = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, input, output, log, _folder: folder, next_id: 1 }
+        Self { child, input, output, log, _folder: folder, next_id: 1, hears_news: true }
     }
 
     /// The same with the session opened.
@@ -49,6 +50,8 @@ impl Program {
         let answer = program.request("initialize", params).await;
         assert_eq!(answer["result"]["protocolVersion"], "2025-11-25");
         program.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }).to_string()).await;
+        // They come when they come.
+        program.hears_news = false;
         program
     }
 
@@ -79,8 +82,13 @@ impl Program {
     }
 
     pub(crate) async fn receive_line(&mut self) -> String {
-        let line = tokio::time::timeout(PATIENCE, self.output.next_line()).await.expect("a line in time");
-        line.unwrap().expect("the program still writes")
+        loop {
+            let line = tokio::time::timeout(PATIENCE, self.output.next_line()).await.expect("a line in time");
+            let line = line.unwrap().expect("the program still writes");
+            if self.hears_news || !is_news(&line) {
+                return line;
+            }
+        }
     }
 
     pub(crate) async fn receive(&mut self) -> Value {
