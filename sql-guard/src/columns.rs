@@ -41,6 +41,8 @@ pub(crate) struct Columns {
     known: Arc<List>,
     /// How many stand before the first place where there may be others, if there is one.
     opens_at: Option<usize>,
+    /// The weight of those others, at most.
+    others: u32,
 }
 
 /// Columns in order, with an index that the first look-up makes where it pays.
@@ -79,7 +81,7 @@ impl Columns {
 
     /// Nothing is known.
     pub(crate) fn unknown() -> Self {
-        Self { known: Arc::default(), opens_at: Some(0) }
+        Self { opens_at: Some(0), ..Self::default() }
     }
 
     /// These and perhaps others.
@@ -90,7 +92,7 @@ impl Columns {
     fn of(columns: Vec<Column>, opens_at: Option<usize>) -> Self {
         let mut list = List::default();
         list.append(columns);
-        Self { known: Arc::new(list), opens_at }
+        Self { known: Arc::new(list), opens_at, others: 0 }
     }
 
     /// Whether there may be columns besides the known ones.
@@ -128,22 +130,23 @@ impl Columns {
     pub(crate) fn weight(&self, name: &str) -> Option<u32> {
         match self.known.find(name) {
             Some((_, weight)) => Some(weight),
-            None if self.known.has_nameless => Some(self.known.heaviest),
+            None if self.known.has_nameless || self.is_open() => Some(self.known.heaviest.max(self.others).max(1)),
             None => None,
         }
     }
 
     /// The weight of a row as a whole.
     pub(crate) fn whole_weight(&self) -> u64 {
-        match self.known.heaviest {
+        let known: u64 = match self.known.heaviest {
             0 | 1 => self.known().len() as u64,
             _ => self.known().iter().map(|column| u64::from(column.weight)).sum(),
-        }
+        };
+        known + u64::from(self.others)
     }
 
     /// Whether a reference to any of them may stand for more than itself.
     pub(crate) fn has_weight(&self) -> bool {
-        self.known.heaviest > 1
+        self.known.heaviest.max(self.others) > 1
     }
 
     /// The same of what PostgreSQL computes by itself, so that references to it stand for nothing else.
@@ -183,6 +186,12 @@ impl Columns {
         self.opens_at = self.opens_at.or(Some(self.known().len()));
     }
 
+    /// Says that there are more columns here, each of which stands for so much.
+    pub(crate) fn push_unknown_of(&mut self, weight: u32) {
+        self.push_unknown();
+        self.others = self.others.max(weight);
+    }
+
     /// Says that none of the places is certain.
     pub(crate) fn forget_places(&mut self) {
         self.opens_at = Some(0);
@@ -193,6 +202,7 @@ impl Columns {
         let before = self.known().len();
         fits(before + other.known().len())?;
         self.opens_at = self.opens_at.or(other.opens_at.map(|at| before + at));
+        self.others = self.others.max(other.others);
         if self.known().is_empty() {
             self.known = Arc::clone(&other.known);
         } else {
@@ -204,7 +214,10 @@ impl Columns {
     fn append(&mut self, columns: impl IntoIterator<Item = Column>) {
         match Arc::get_mut(&mut self.known) {
             Some(list) => list.append(columns),
-            None => *self = Self::of(self.known().iter().cloned().chain(columns).collect(), self.opens_at),
+            None => {
+                let all = self.known().iter().cloned().chain(columns).collect();
+                *self = Self { others: self.others, ..Self::of(all, self.opens_at) };
+            }
         }
     }
 
@@ -216,7 +229,7 @@ impl Columns {
         // Which columns an alias renames isn't known where there may be others before them.
         let rest = if self.is_open() { self.known() } else { self.known().get(aliases.len()..).unwrap_or_default() };
         let behind = |at: usize| match self.is_open() {
-            true => (self.worst(), self.known.heaviest.max(1)),
+            true => (self.worst(), self.known.heaviest.max(self.others).max(1)),
             false => self.known().get(at).map_or_else(Default::default, |column| (column.restriction, column.weight)),
         };
         let renamed = aliases
@@ -225,7 +238,7 @@ impl Columns {
             .map(|(at, alias)| (Some(Arc::from(*alias)), behind(at)))
             .map(|(name, (restriction, weight))| Column { name, restriction, weight });
         let opens_at = self.opens_at.map(|_| 0);
-        Ok(Self { opens_at, ..Self::all(renamed.chain(rest.iter().cloned()))? })
+        Ok(Self { opens_at, others: self.others, ..Self::all(renamed.chain(rest.iter().cloned()))? })
     }
 }
 

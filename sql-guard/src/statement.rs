@@ -112,8 +112,11 @@ pub(crate) struct Walk<'a> {
 }
 
 /// Most nodes in place of a statement's references to columns of subqueries. PostgreSQL puts the expressions of a subquery in place of
-/// what refers to them, some 2 KB of its memory for each node.
-const MAX_EXPANSION: u64 = 100_000;
+/// what refers to them, some KB of its memory for each node.
+const MAX_EXPANSION: u64 = 50_000;
+
+/// As how many nodes a SELECT counts: each is planned by itself.
+const SELECT_SIZE: u64 = 50;
 
 /// Most column names in all lists of a statement together: some 16 MB.
 const MAX_COLUMN_NAMES: usize = 1_000_000;
@@ -174,6 +177,7 @@ impl<'a> Walk<'a> {
     /// Judges a query at any depth and tells what is known of its output columns.
     pub(crate) fn select(&mut self, select: &'a SelectStmt) -> Result<Columns, Rejection> {
         self.enter()?;
+        self.size.set(self.size.get().saturating_add(SELECT_SIZE));
         self.levels.push(Level::default());
         let output = self.outside_condition(|walk| walk.query_level(select));
         self.levels.pop();
@@ -330,7 +334,7 @@ impl<'a> Walk<'a> {
             }
             let (restriction, size) = self.measured(|walk| walk.value(value, place))?;
             if reference::is_row_expansion(value) {
-                outputs.push_unknown();
+                outputs.push_unknown_of(as_weight(size));
                 continue;
             }
             let name = match name.as_str() {

@@ -137,6 +137,18 @@ async fn what_would_stand_for_too_much_of_itself_is_refused() {
         nested(20, "ROW(q, q)"),
         nested(20, "coalesce(to_jsonb(q), to_jsonb(q))"),
         nested(20, "n BETWEEN n AND 1"),
+        // What stands left of these is there more than once.
+        nested(13, "CASE WHEN n IN (n, 1) THEN 1 END"),
+        nested(16, "CASE WHEN n BETWEEN 1 AND 2 THEN 1 END"),
+        nested(10, "CASE WHEN n BETWEEN SYMMETRIC 1 AND 2 THEN 1 END"),
+        format!("SELECT {}total{} FROM orders", "(".repeat(60), " BETWEEN 1 AND 2)::int".repeat(60)),
+        format!("SELECT {}total{} FROM orders", "(".repeat(60), " IN (id, user_id))::int".repeat(60)),
+        format!("SELECT 1 FROM orders WHERE {} IN ({})", parts(0..400, " + ", "total"), parts(0..1_000, ", ", "id")),
+        // Fields that only PostgreSQL knows.
+        nested(20, "(SELECT n + n)").replace("AS n FROM", "AS n, (ROW(1)).* FROM"),
+        (0..20).fold("SELECT total AS f1 FROM orders".to_owned(), |inner, _| {
+            format!("SELECT (ROW(f1 + f1)).* FROM ({inner}) AS q")
+        }),
         format!("SELECT 1 FROM ({}) AS q WHERE n > 1", nested(18, "n + n")),
         format!("SELECT 1 FROM ({}) AS q GROUP BY n + 1", nested(18, "n + n")),
         format!("SELECT 1 FROM ({}) AS q JOIN orders ON n = total", nested(18, "n + n")),
@@ -157,11 +169,15 @@ async fn what_would_stand_for_too_much_of_itself_is_refused() {
     for text in [
         nested(10, "n + n"),
         nested(200, "n"),
-        nested(200, "n + 1"),
+        nested(100, "n + 1"),
+        format!("SELECT id FROM orders WHERE id IN ({})", parts(0..10_000, ",", "#")),
+        format!("SELECT id FROM orders WHERE (id, total) IN ({})", parts(0..4_000, ",", "(#, 1)")),
+        format!("SELECT id FROM orders WHERE {}", parts(0..400, " OR ", "total BETWEEN # AND @")),
+        format!("SELECT {} FROM orders", parts(0..300, ", ", "(SELECT count(*) FROM users WHERE id = #)")),
         chained("t# AS MATERIALIZED (SELECT n + n AS n FROM t@)") + " SELECT n FROM t29",
         chained("t# AS (SELECT n + n AS n FROM t@ LIMIT 10)") + " SELECT n FROM t29",
         chained("t# AS (SELECT * FROM t@ AS a NATURAL JOIN t@ AS b)") + " SELECT n FROM t29",
-        format!("SELECT {} FROM ({}) AS q", parts(0..1_000, ", ", "n"), nested(5, "n + n")),
+        format!("SELECT {} FROM ({}) AS q", parts(0..500, ", ", "n"), nested(5, "n + n")),
         format!("SELECT {} FROM users", parts(0..1_000, ", ", "to_jsonb(users)")),
     ] {
         assert_eq!(check(&guard, &text).await, Ok(()), "{text:.300}");

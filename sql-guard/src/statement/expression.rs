@@ -171,8 +171,16 @@ impl<'a> Walk<'a> {
             Ok(AExprKind::Undefined) | Err(_) => return Err(self.unknown("an operation", *location)),
             Ok(_) => self.operator(name, *location)?,
         }
-        self.optional(lexpr.as_deref())?;
-        self.right_side(&names(name), rexpr.as_deref())
+        let ((), left) = self.measured(|walk| walk.optional(lexpr.as_deref()))?;
+        let ((), right) = self.measured(|walk| walk.right_side(&names(name), rexpr.as_deref()))?;
+        let (lefts, rights) = copies(expression);
+        self.expand(
+            lefts
+                .saturating_sub(1)
+                .saturating_mul(left)
+                .saturating_add((rights - 1).saturating_mul(right))
+                .saturating_add(1),
+        )
     }
 
     fn sublink(&mut self, sublink: &'a SubLink, place: Place) -> Result<Restriction, Rejection> {
@@ -228,6 +236,26 @@ impl<'a> Walk<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// How many times either side of an operation stands in what PostgreSQL makes of it.
+fn copies(expression: &AExpr) -> (u64, u64) {
+    let is_constant = |item: &&Node| matches!(item.node, Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_)));
+    match AExprKind::try_from(expression.kind) {
+        Ok(AExprKind::AexprBetween | AExprKind::AexprNotBetween) => (2, 1),
+        Ok(AExprKind::AexprBetweenSym | AExprKind::AexprNotBetweenSym) => (4, 2),
+        // What isn't constant is compared one by one, and so are rows.
+        Ok(AExprKind::AexprIn) => match expression.rexpr.as_deref().and_then(|list| list.node.as_ref()) {
+            Some(NodeEnum::List(List { items })) => {
+                let left = expression.lexpr.as_deref().and_then(|left| left.node.as_ref());
+                let is_row = matches!(left, Some(NodeEnum::RowExpr(_)));
+                let constants = if is_row { 0 } else { items.iter().filter(is_constant).count() };
+                ((items.len() - constants + usize::from(constants > 0)) as u64, 1)
+            }
+            _ => (1, 1),
+        },
+        _ => (1, 1),
     }
 }
 
