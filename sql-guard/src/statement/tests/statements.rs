@@ -412,3 +412,12 @@ fn values_in_conditions_may_have_to_be_parameters() {
         judge(text).unwrap_or_else(|rejection| panic!("{text}\n{rejection:#?}"));
     }
 }
+
+#[test]
+fn a_column_that_is_called_like_a_newer_word_is_told_how_to_be_named() {
+    let within = "FROM (SELECT 1 AS \"system_user\") AS l";
+    let suggestion = |text: &str| judge(text).expect_err(text).suggestion.unwrap();
+    assert!(suggestion(&format!("SELECT system_user {within}")).contains("write its table or alias before it"));
+    assert!(!suggestion("SELECT system_user").contains("alias"));
+    passes(&format!("SELECT l.system_user {within}"));
+}
