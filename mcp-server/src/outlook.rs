@@ -21,6 +21,9 @@ const LOADS_AT_ONCE: usize = 4;
 /// How often it is looked for changes that somebody waits for.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// In which round of those a catalog is tried that couldn't be read so far.
+const UNREAD_ROUNDS: u32 = 15;
+
 /// How soon it is looked again for databases where that failed.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -91,18 +94,21 @@ impl ToolContext {
     }
 
     /// Looks at the catalogs while anybody wants to hear of changes, until `stop`: DDL is looked for where somebody asks for a catalog,
-    /// and whoever waits for news asks for none.
+    /// and whoever waits for news asks for none. One that couldn't be read is tried less often.
     pub(crate) async fn look_for_changes(self: Arc<Self>, stop: CancellationToken) {
+        let mut rounds = 0_u32;
         while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
-            if self.catalogs.changes().is_heard() {
-                let catalogs = self.databases.all().into_iter().map(|database| self.catalogs.of(&database));
-                let look = |catalog: CatalogCache| async move {
-                    // What goes wrong is logged where it is read.
-                    let _ = catalog.current().await;
-                };
-                let looks = stream::iter(catalogs).for_each_concurrent(LOADS_AT_ONCE, look);
-                stop.run_until_cancelled(looks).await;
+            rounds = rounds.wrapping_add(1);
+            if !self.catalogs.changes().is_heard() {
+                continue;
             }
+            let catalogs = self.databases.all().into_iter().map(|database| self.catalogs.of(&database));
+            let due = catalogs.filter(|catalog| catalog.held().is_some() || rounds.is_multiple_of(UNREAD_ROUNDS));
+            let look = |catalog: CatalogCache| async move {
+                // What goes wrong is logged where it is read.
+                let _ = catalog.current().await;
+            };
+            stop.run_until_cancelled(stream::iter(due).for_each_concurrent(LOADS_AT_ONCE, look)).await;
         }
     }
 

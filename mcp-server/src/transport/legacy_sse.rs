@@ -21,8 +21,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::connection::{self, Arrival};
 use super::directory::Directory;
 use super::gate::Gate;
-use super::http::Refusal;
 use super::outgoing::{self, Outgoing};
+use super::refusal::Refusal;
 use super::request_body;
 use crate::mcp::host::Host;
 

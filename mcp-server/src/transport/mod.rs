@@ -10,6 +10,7 @@ mod in_flight;
 mod incoming;
 mod legacy_sse;
 mod outgoing;
+mod refusal;
 mod request_body;
 pub mod stdio;
 mod streamable_http;

@@ -42,7 +42,6 @@ impl Client {
         let push = client.receive().await;
         assert_eq!(push["method"], "notifications/tools/list_changed", "the registry comes first");
         client.initialize("2025-11-25").await;
-        client.hears_news = false;
         client
     }
 
@@ -51,7 +50,6 @@ impl Client {
         let mut client = Self::connect_with_key(server, key).await;
         client.receive().await;
         client.initialize("2025-11-25").await;
-        client.hears_news = false;
         client
     }
 
@@ -72,12 +70,14 @@ impl Client {
         Self { socket, next_id: 1, schemas: HashMap::new(), hears_news: true }
     }
 
-    /// Opens the session at this revision; what the server answered.
+    /// Opens the session at this revision; what the server answered. News of what there is to see are passed over from then on.
     pub(crate) async fn initialize(&mut self, revision: &str) -> Value {
         let params =
             json!({ "protocolVersion": revision, "capabilities": {}, "clientInfo": { "name": "it", "version": "1" } });
         let answer = self.request("initialize", params).await;
         self.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }).to_string()).await;
+        // From now on they come when they come.
+        self.hears_news = false;
         answer
     }
 

@@ -24,7 +24,7 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use self::answer::Answer;
 use self::sessions::Visit;
 use super::gate::Gate;
-use super::http::Refusal;
+use super::refusal::Refusal;
 use super::request_body;
 use crate::executor::Held;
 use crate::mcp::host::Host;
