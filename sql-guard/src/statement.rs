@@ -113,7 +113,7 @@ pub(crate) struct Walk<'a> {
 
 /// Most nodes in place of a statement's references to columns of subqueries. PostgreSQL puts the expressions of a subquery in place of
 /// what refers to them, some KB of its memory for each node.
-const MAX_EXPANSION: u64 = 50_000;
+const MAX_EXPANSION: u64 = 250_000;
 
 /// As how many nodes a SELECT counts: each is planned by itself.
 const SELECT_SIZE: u64 = 50;
