@@ -28,6 +28,9 @@ use crate::telemetry::metrics;
 use crate::tools::{Registry, ToolContext};
 use crate::transport::{Gate, router, stdio};
 
+/// Connections besides those that clients keep open, at least: for health checks, short requests, and to be told that all is taken.
+const SPARE_CONNECTIONS: usize = 16;
+
 /// Longest that cancelled statements may take to end when the server stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(3);
 
@@ -63,7 +66,7 @@ pub async fn run(config: Config, recorder: PrometheusHandle) -> anyhow::Result<(
     let gate = Gate::new(service, authenticator, config.listener, connections.clone(), ends);
     let service = daemon::listener::Service {
         tls,
-        max_connections,
+        max_connections: max_connections + (max_connections / 4).max(SPARE_CONNECTIONS),
         router: router(gate, admin::routes(admin)),
         grace: config.shutdown_grace,
         gauge: metrics::HTTP_CONNECTIONS,

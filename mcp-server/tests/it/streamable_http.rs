@@ -145,6 +145,31 @@ async fn pages_of_allowed_origins_may_call_and_read_the_answers() {
 }
 
 #[tokio::test]
+async fn streams_take_places_and_leave_room_for_whoever_asks_how_the_server_is() {
+    let server = shop_server_with(&[("MAX_CONNECTIONS", "3")]).await;
+    let mut client = HttpClient::new(&server);
+    let params = json!({ "notifications": { "resourcesListChanged": true }, "_meta": newest_meta() });
+    let mut listen = async || {
+        let text = client.message("subscriptions/listen", params.clone());
+        let request = client.posted(&text).header("mcp-protocol-version", "2026-07-28");
+        request.header("mcp-method", "subscriptions/listen").send().await.unwrap()
+    };
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        let mut events = Events::of(listen().await);
+        assert_eq!(events.message().await["method"], "notifications/subscriptions/acknowledged");
+        streams.push(events);
+    }
+    let full = listen().await;
+    assert_eq!((full.status().as_u16(), full.headers()["retry-after"].to_str().unwrap()), (503, "5"));
+    assert_eq!(HttpClient::new(&server).initialize("2025-11-25").await.status, 503);
+    let ready = reqwest::Client::new().get(server.http_url("/ready")).send().await.unwrap();
+    assert_eq!(ready.status().as_u16(), 200);
+    drop(streams);
+    until("their places are free", async || listen().await.status().as_u16() == 200).await;
+}
+
+#[tokio::test]
 async fn a_session_belongs_to_the_key_that_opened_it() {
     let (server, first) = two_keys(&[]).await;
     let mut owner = HttpClient::with_key(&server, first);

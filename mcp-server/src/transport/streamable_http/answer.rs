@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 
 use futures_util::ready;
 use http_body_util::combinators::BoxBody;
-use hyper::body::{Body, Bytes, Frame};
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::executor::Held;
@@ -18,6 +19,32 @@ pub(super) struct Answer {
     held: Held,
     /// Kept until the answer has left.
     _answering: Option<TaskTrackerToken>,
+}
+
+/// A body that keeps a place until it has left.
+pub(super) struct Kept {
+    pub(super) body: axum::body::Body,
+    pub(super) _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Body for Kept {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// Bytes of an answer, which keep the memory that they were counted with until the last of them is with the system.

@@ -21,7 +21,7 @@ use hyper::body::Bytes;
 use rmcp::model::{ClientJsonRpcMessage, ClientRequest, JsonRpcMessage};
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 
-use self::answer::Answer;
+use self::answer::{Answer, Kept};
 use self::sessions::Visit;
 use super::gate::Gate;
 use super::refusal::Refusal;
@@ -66,14 +66,15 @@ async fn post(gate: Gate<impl Host>, principal: Principal, parts: Parts, body: B
         Ok(read) => read,
         Err(unusable) => return Ok(unusable.into_response()),
     };
-    let place = match opens_session(&message) && !gate.config.http_stateless {
-        true => Some(Arc::clone(&gate.places).try_acquire_owned().map_err(|_| Refusal::Full)?),
-        false => None,
-    };
+    let place = || Arc::clone(&gate.places).try_acquire_owned().map_err(|_| Refusal::Full);
+    let of_session = (opens_session(&message) && !gate.config.http_stateless).then(place).transpose()?;
+    // It stays as long as a connection does.
+    let of_stream = listens(&message).then(place).transpose()?;
     // rmcp reads it once more; this one was only looked at.
     drop(message);
-    let visit = Visit::new(gate.clone(), principal, place);
-    Ok(hand_over(&gate, visit, parts, bytes).await)
+    let visit = Visit::new(gate.clone(), principal, of_session);
+    let response = hand_over(&gate, visit, parts, bytes).await;
+    Ok(response.map(|body| Body::new(Kept { body, _place: of_stream })))
 }
 
 /// Lets rmcp answer, and sees to it that rows leave with their digits and that their memory is counted until they have.
@@ -100,6 +101,10 @@ async fn hand_over<H: Host>(gate: &Gate<H>, visit: Visit<H>, mut parts: Parts, b
 
 fn opens_session(message: &ClientJsonRpcMessage) -> bool {
     matches!(message, JsonRpcMessage::Request(request) if matches!(request.request, ClientRequest::InitializeRequest(_)))
+}
+
+fn listens(message: &ClientJsonRpcMessage) -> bool {
+    matches!(message, JsonRpcMessage::Request(request) if matches!(request.request, ClientRequest::SubscriptionsListenRequest(_)))
 }
 
 fn owns(gate: &Gate<impl Host>, principal: &Principal, parts: &Parts) -> bool {
