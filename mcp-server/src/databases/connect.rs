@@ -29,6 +29,10 @@ const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often PostgreSQL looks whether we are still there while a statement runs.
 const CLIENT_CHECK: &str = "2s";
 
+/// From how many relations on PostgreSQL plans joins by trying some orders rather than all: eleven relations of a comma list that are
+/// equal in one column take 300 MB of its planner, and a short statement has room for many such lists.
+const SEARCHED_WHOLE: &str = "8";
+
 /// Tries of which half must fail before a database is left alone.
 const FAILURES: usize = 4;
 
@@ -263,6 +267,10 @@ impl SessionManager {
             ("row_security", "on".to_owned()),
             ("default_transaction_read_only", "on".to_owned()),
         ];
+        if found.has_geqo {
+            settings.push(("geqo", "on".to_owned()));
+            settings.push(("geqo_threshold", SEARCHED_WHOLE.to_owned()));
+        }
         if found.watches_clients {
             settings.push(("client_connection_check_interval", CLIENT_CHECK.to_owned()));
         }
@@ -278,6 +286,7 @@ struct Found {
     left_out: Vec<String>,
     server_encoding: String,
     works_against_pins: bool,
+    has_geqo: bool,
     watches_clients: bool,
 }
 
@@ -307,6 +316,7 @@ impl Found {
             role,
             server_encoding: profile.get("server_encoding"),
             works_against_pins: profile.get("works_against_pins"),
+            has_geqo: profile.get("has_geqo"),
             watches_clients,
         })
     }

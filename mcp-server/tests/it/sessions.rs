@@ -21,6 +21,7 @@ async fn every_session_is_read_only_and_pinned() {
         ("TimeZone", "'Asia/Tokyo'", "Europe/Berlin"),
         ("DateStyle", "'German'", "ISO, MDY"),
         ("IntervalStyle", "iso_8601", "postgres"),
+        ("geqo_threshold", "12", "8"),
         ("bytea_output", "escape", "hex"),
         ("extra_float_digits", "0", "1"),
         ("client_encoding", "'LATIN1'", "UTF8"),

@@ -2,6 +2,7 @@
 -- session safe. Those of the database alone, of the role alone and of both count.
 SELECT
     pg_catalog.current_setting('server_encoding') AS server_encoding,
+    EXISTS (SELECT FROM pg_catalog.pg_settings WHERE name = 'geqo_threshold') AS has_geqo,
     EXISTS (
         SELECT
         FROM pg_catalog.pg_db_role_setting AS s
