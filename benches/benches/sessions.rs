@@ -87,7 +87,15 @@ async fn cancels(database: &Arc<Database>, superuser: &mut PgConnection) -> Resu
             let (executor, database, query, cancel) =
                 (executor.clone(), Arc::clone(database), query.clone(), cancel.clone());
             let directory = Arc::clone(&visible);
-            let run = Run { query, params: Vec::new(), offset: 0, explain: None, settings: Vec::new(), limits };
+            let run = Run {
+                query,
+                params: Vec::new(),
+                offset: 0,
+                explain: None,
+                tells_estimates: true,
+                settings: Vec::new(),
+                limits,
+            };
             async move {
                 let turn = executor.turn(&Caller::of_key("bench"), None).await?;
                 executor.run(turn, &database, run, directory, &cancel).await

@@ -75,6 +75,11 @@ impl Policy {
         self.allow_tables.iter().flatten().any(|pattern| pattern.is_exact() && pattern.matches_table(name))
     }
 
+    /// Whether it hides tables or columns.
+    pub fn hides(&self) -> bool {
+        !(self.deny_tables.is_empty() && self.allow_tables.is_empty() && self.deny_columns.is_empty())
+    }
+
     /// Whether there are any rules about tables and columns.
     pub(crate) fn has_rules(&self) -> bool {
         let Self { deny_tables, allow_tables, deny_columns, mask_columns, allow_functions: _, mask_sensitive: _ } =

@@ -115,6 +115,8 @@ pub struct DatabaseFault {
     pub position: Option<usize>,
     /// Whether it was raised within a function, which may say anything, under any code.
     pub is_of_code: bool,
+    /// Whether a parameter was at fault, and nothing of the database's own.
+    pub is_of_parameter: bool,
 }
 
 impl ExecuteError {
@@ -127,6 +129,14 @@ impl ExecuteError {
             },
             sqlx::Error::Decode(error) | sqlx::Error::Encode(error) => Self::Internal(anyhow::anyhow!(error)),
             error => Self::Lost(error),
+        }
+    }
+
+    /// The same without a number that the planner expects.
+    pub(super) fn without_estimate(self) -> Self {
+        match self {
+            Self::OverLimit(over) => Self::OverLimit(Box::new(OverLimit { estimate: None, ..*over })),
+            other => other,
         }
     }
 
@@ -154,10 +164,12 @@ impl DatabaseFault {
     /// The same without what a policy may hide. Where PostgreSQL tells the place in the statement, it speaks of the statement's own
     /// text: what stands in quotes or parentheses stays where it stands in the statement. Anything else may speak of values that it
     /// met, under any code: nothing stays from the first quote or parenthesis on, and no number. Which object a right is missing on
-    /// isn't told, nor anything of what a function of the database's own says.
+    /// isn't told, nor anything of what a function of the database's own says. What is wrong with a parameter speaks of the caller's own
+    /// value.
     pub fn without_values(&self, sql: &str) -> Self {
         let message = match self.sqlstate.as_str() {
             INSUFFICIENT_PRIVILEGE => "permission denied".to_owned(),
+            _ if self.is_of_parameter => self.message.clone(),
             state if self.is_of_code || state.starts_with(RAISED) => "a function of the database failed".to_owned(),
             _ if self.position.is_some() => redact(&self.message, sql),
             _ => without_numbers(&without_what_is_quoted(&self.message)),
@@ -183,8 +195,9 @@ impl From<&PgDatabaseError> for DatabaseFault {
             hint: error.hint().map(str::to_owned),
             position,
             // PostgreSQL tells of the functions that it was in. Of bad JSON it tells the line, too.
-            is_of_code: error.r#where().is_some()
+            is_of_code: error.r#where().is_some_and(|place| !is_parameter(place))
                 && !error.routine().is_some_and(|routine| routine.starts_with("json_")),
+            is_of_parameter: error.r#where().is_some_and(is_parameter),
         }
     }
 }
@@ -193,6 +206,12 @@ impl From<ConnectError> for ExecuteError {
     fn from(error: ConnectError) -> Self {
         Self::Acquire(AcquireError::Connect(error))
     }
+}
+
+/// Whether what PostgreSQL says of an error's place is that it was reading a parameter, and in no function.
+fn is_parameter(place: &str) -> bool {
+    let rest = place.strip_prefix("unnamed portal parameter $");
+    rest.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// `message` up to the first place where a value could stand. Values may have quotes of their own, so nothing after it is sure.
@@ -233,7 +252,9 @@ fn redact(message: &str, sql: &str) -> String {
             shown.push('…');
             return shown;
         }
-        shown.push_str(if sql.contains(quoted) { quoted } else { "…" });
+        // PostgreSQL writes a column with its table, whether or not the statement does.
+        let is_own = sql.contains(quoted) || quoted.split('.').all(|part| !part.is_empty() && sql.contains(part));
+        shown.push_str(if is_own { quoted } else { "…" });
         if end < inside.len() {
             shown.push(close);
         }
@@ -256,7 +277,7 @@ mod tests {
         check("syntax error in tsquery: \"\"note of a\"", "syntax error in tsquery: \"…");
         let told = |sqlstate: &str, message: &str, is_of_code: bool, position: Option<usize>| {
             let (sqlstate, message) = (sqlstate.to_owned(), message.to_owned());
-            let fault = DatabaseFault { sqlstate, message, hint: None, position, is_of_code };
+            let fault = DatabaseFault { sqlstate, message, hint: None, position, is_of_code, is_of_parameter: false };
             fault.without_values("SELECT 1, 'note'").message
         };
         let fault = |sqlstate: &str, message: &str, is_of_code: bool| told(sqlstate, message, is_of_code, None);

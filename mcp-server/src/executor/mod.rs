@@ -73,6 +73,8 @@ pub struct Run {
     pub offset: u64,
     /// How PostgreSQL would run it, or ran it, in place of its rows: the plan as JSON, in a row of its own.
     pub explain: Option<Explain>,
+    /// Whether what the planner expects of it may be told, where that is over a limit.
+    pub tells_estimates: bool,
     /// Settings of its transaction, for row-level security; the statement can't change them.
     pub settings: Vec<Setting>,
     /// What it may take.
@@ -148,7 +150,7 @@ impl Executor {
         directory: Arc<dyn Directory>,
         cancel: &CancellationToken,
     ) -> Result<RowSet, ExecuteError> {
-        let Run { query, params, offset, explain, settings, limits } = run;
+        let Run { query, params, offset, explain, tells_estimates, settings, limits } = run;
         let started = Instant::now();
         let stop = cancel::Stop::new(started + limits.timeout, limits.timeout, cancel.child_token());
         // Fires when this future is dropped: the task below then cancels on PostgreSQL and ends by itself.
@@ -163,6 +165,7 @@ impl Executor {
             params,
             offset,
             explain,
+            tells_estimates,
             limits,
             memory: self.memory.clone(),
             directory,

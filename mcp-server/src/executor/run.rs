@@ -31,6 +31,8 @@ pub(super) struct Job {
     pub(super) params: Vec<Value>,
     pub(super) offset: u64,
     pub(super) explain: Option<Explain>,
+    /// Whether what the planner expects may be told.
+    pub(super) tells_estimates: bool,
     pub(super) limits: RunLimits,
     pub(super) memory: ResultMemory,
     pub(super) directory: Arc<dyn Directory>,
@@ -145,7 +147,7 @@ impl Job {
             named,
         )
         .await
-        .map_err(|error| without_lead(error, lead))
+        .map_err(|error| without_lead(if self.tells_estimates { error } else { error.without_estimate() }, lead))
     }
 
     /// Asks PostgreSQL for the types, binds by them, and puts the wrapper around where a column has no decoder of ours.

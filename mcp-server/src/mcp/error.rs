@@ -414,6 +414,7 @@ mod tests {
             hint: None,
             position: Some(8),
             is_of_code: false,
+            is_of_parameter: false,
         }
     }
 

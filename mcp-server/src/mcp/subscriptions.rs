@@ -11,6 +11,7 @@ use shared_protocol::catalog::SamplesState;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::error;
 use super::resources::{self, State};
 use super::service::Service;
 use crate::caller::Caller;
@@ -206,7 +207,9 @@ pub(super) async fn listen(service: &Service, caller: Caller, context: Subscript
             subscriptions.add(service, caller.clone(), uri).await?;
         }
         loop {
-            if let Some(now) = news.next().await {
+            let now = news.next().await;
+            service.may_act(&caller).map_err(|refused| error::fault(&refused))?;
+            if let Some(now) = now {
                 let tools = tools_list_changed != Some(true) || sink.notify_tool_list_changed().await.is_ok();
                 let resources =
                     resources_list_changed != Some(true) || sink.notify_resource_list_changed().await.is_ok();

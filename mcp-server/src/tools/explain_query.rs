@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
-use shared_protocol::catalog::{Table, TableKind};
+use shared_protocol::catalog::Table;
 use shared_protocol::tool::explain_query::{ExplainQueryInput, ExplainQueryOutput, NAME, PlanFormat};
-use sql_guard::{CheckedQuery, RelationName, Restriction};
 
 use super::arguments::parse;
 use super::definition::{described_output, input_schema, output_schema};
+use super::disclosure::tells_nothing_hidden;
 use super::statement::{Page, Request, page};
 use super::{Call, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput};
 use crate::catalog::Visible;
@@ -76,44 +76,6 @@ impl Tool for ExplainQuery {
         let output = output(plan, &input, &visible);
         Ok(ToolOutput { json: serde_json::to_string(&output).expect("plain data"), rows: 0, memory: rows.memory })
     }
-}
-
-/// That the plan of a statement tells the caller nothing that they may not read: conditions and values that
-/// stand in a view's definition or in a row-level security policy, masked values that the planner computes beforehand, and how many
-/// rows of others there are. So there is a plan for relations alone that are read as they stand, by functions too.
-fn tells_nothing_hidden(query: &CheckedQuery, visible: &Visible) -> Result<(), ToolError> {
-    let denied = |name: &RelationName, why: &str| ToolError::Denied {
-        message: format!("the plan of a statement over {}.{} is not told: {why}", name.schema, name.name),
-        suggestion: "Explain a statement over other tables.".to_owned(),
-    };
-    if visible.access().plan_shows_restricted(query.functions_in_from()) {
-        return Err(ToolError::Denied {
-            message: "the plan of this statement is not told: it would show what a function in FROM reads".to_owned(),
-            suggestion: "Explain a statement that reads tables itself.".to_owned(),
-        });
-    }
-    let restricts = visible.access().restricts();
-    for name in query.relations() {
-        // System catalogs and their like, and partitions, aren't listed.
-        let Some(table) = visible.table(&name.schema, &name.name) else {
-            if restricts {
-                return Err(denied(name, "policy hides or masks something in this database"));
-            }
-            continue;
-        };
-        if visible.has_row_security(table) {
-            return Err(denied(name, "row-level security, or code behind the table, decides what of it may be known"));
-        }
-        let is_view = matches!(table.r#type, TableKind::View | TableKind::ForeignTable);
-        if is_view && (restricts || visible.reads_row_security(name)) {
-            return Err(denied(name, "it would show what stands behind it"));
-        }
-        let columns = visible.access().columns(&name.schema, &name.name).unwrap_or_default();
-        if columns.iter().any(|(_, restriction)| *restriction != Restriction::Free) {
-            return Err(denied(name, "policy hides or masks some of its columns"));
-        }
-    }
-    Ok(())
 }
 
 fn output(plan: Plan, input: &ExplainQueryInput, visible: &Visible) -> ExplainQueryOutput {

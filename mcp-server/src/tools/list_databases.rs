@@ -55,6 +55,8 @@ impl Tool for ListDatabases {
 
 fn listed(database: KnownDatabase) -> ListedDatabase {
     let KnownDatabase { name, description, is_default, status, view, size } = database;
+    // It would tell when something changed that they may not see.
+    let hides = view.as_ref().is_some_and(|view| view.rules.policy.hides());
     let visible = view.map(|view| view.visible);
     let snapshot = visible.as_ref().map(|visible| visible.snapshot());
     let schemas = |visible: &Visible| visible.schemas().iter().filter(|schema| !schema.is_system).count();
@@ -66,7 +68,9 @@ fn listed(database: KnownDatabase) -> ListedDatabase {
         table_count: visible.as_ref().map(|visible| visible.tables().len()),
         size_bytes: size.as_ref().map(|size| size.bytes),
         size_pretty: size.map(|size| size.pretty),
-        schema_loaded_at: snapshot.map(|snapshot| snapshot.loaded_on.to_rfc3339_opts(SecondsFormat::Millis, true)),
+        schema_loaded_at: snapshot
+            .filter(|_| !hides)
+            .map(|snapshot| snapshot.loaded_on.to_rfc3339_opts(SecondsFormat::Millis, true)),
         status,
         fingerprint: visible.as_ref().map(|visible| visible.fingerprint().to_owned()),
     }

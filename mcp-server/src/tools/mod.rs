@@ -4,6 +4,7 @@ mod arguments;
 mod databases;
 mod definition;
 mod describe_table;
+mod disclosure;
 mod execute_query;
 mod explain_query;
 mod find_join_path;

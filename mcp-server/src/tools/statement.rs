@@ -10,6 +10,7 @@ use shared_protocol::tool::execute_query::QueryColumn;
 use shared_protocol::tool::run_sql::ResultColumn;
 use sql_guard::{CheckedQuery, Rejection};
 
+use super::disclosure::tells_nothing_hidden;
 use super::{Call, Failed, ToolContext, ToolError};
 use crate::catalog::{CatalogCache, Snapshot, Visible};
 use crate::executor::{Binding, CostLimits, ExecuteError, Explain, PageLimit, RowSet, Run, RunLimits};
@@ -120,6 +121,7 @@ impl Statement<'_> {
             params: request.params.to_vec(),
             offset,
             explain: request.explain.map(|(explain, _)| explain),
+            tells_estimates: tells_nothing_hidden(&query, &visible).is_ok(),
             settings: rules.limits.session.clone(),
             limits: *limits,
         };

@@ -160,7 +160,10 @@ impl View {
         let names: Vec<&str> = schemas.map(|schema| schema.name.as_str()).collect();
         let similar =
             closest(wanted, names.iter().copied(), OFFERED).into_iter().map(str::to_owned).collect::<Vec<_>>();
-        let list = || format!("The schemas are: {}.", names.iter().take(30).copied().collect::<Vec<_>>().join(", "));
+        let list = || match names.is_empty() {
+            true => "There are no schemas that you may see.".to_owned(),
+            false => format!("The schemas are: {}.", names.iter().take(30).copied().collect::<Vec<_>>().join(", ")),
+        };
         NotFound {
             code: ErrorCode::SchemaNotFound,
             message,

@@ -245,6 +245,8 @@ async fn the_values_that_a_views_condition_keeps_out_are_not_told_by_errors() {
     let sql = "CREATE TABLE bills (tenant int, amount int, note text);
         INSERT INTO bills VALUES (1, 10, 'note a'), (2, 987654321, 'note SECRET');
         CREATE VIEW my_bills AS SELECT * FROM bills WHERE tenant = current_setting('app.tenant')::int;
+        CREATE TYPE mood AS ENUM ('sad', 'ok');
+        CREATE DOMAIN size AS int CHECK (VALUE > 0);
         GRANT SELECT ON my_bills TO PUBLIC;";
     let name = database_of(postgres, sql).await;
     let folder = tempfile::tempdir().unwrap();
@@ -271,6 +273,55 @@ async fn the_values_that_a_views_condition_keeps_out_are_not_told_by_errors() {
     }
     let error = client.error(json!({ "query": "SELECT '{1,'::int[]" })).await;
     assert!(error["message"].as_str().unwrap().contains("{1,"), "{error}");
+    // What is wrong with a parameter is the caller's own.
+    for (query, param, said) in [
+        ("SELECT $1::mood", json!("zz"), "invalid input value for enum mood: \"zz\""),
+        ("SELECT amount FROM my_bills WHERE amount = $1::size", json!(-5), "value for domain size violates"),
+        (
+            "SELECT my_bills.note, count(*) FROM my_bills GROUP BY amount",
+            Value::Null,
+            "column \"my_bills.note\" must appear",
+        ),
+    ] {
+        let params = if param.is_null() { json!([]) } else { json!([param]) };
+        let error = client.error(json!({ "query": query, "params": params })).await;
+        assert!(error["message"].as_str().unwrap().contains(said), "{query}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn no_estimate_is_told_of_what_stands_behind_a_view_or_a_function() {
+    let postgres = shared_postgres().await;
+    let sql = "CREATE TABLE bills (id int, tenant int, note text);
+        INSERT INTO bills SELECT n, n % 10, CASE n % 10 WHEN 1 THEN 'mine' WHEN 2 THEN 'SECRET' ELSE n::text END
+            FROM generate_series(1, 5000) AS n;
+        ANALYZE bills;
+        CREATE VIEW my_bills AS SELECT id, note FROM bills WHERE tenant = 1;
+        CREATE FUNCTION ids() RETURNS SETOF int LANGUAGE sql STABLE AS 'SELECT id FROM public.bills';
+        GRANT SELECT ON my_bills TO PUBLIC;";
+    let name = database_of(postgres, sql).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.toml");
+    let policy = "[default]\nallow_tables = [\"public.my_bills\"]\nallow_functions = [\"public.ids\"]\n\
+                  max_estimated_rows = 100\n";
+    fs::write(&file, policy).unwrap();
+    let options = ServerOptions::new(postgres.reader_url(&name)).with_env("POLICY_FILE", file.to_str().unwrap());
+    let server = McpServer::start(options).await.unwrap();
+    let mut client = Client::open(&server).await;
+    let mut said = Vec::new();
+    for source in [
+        "my_bills AS b WHERE b.note = 'SECRET' AND g > b.id",
+        "my_bills AS b WHERE b.note = 'nothing' AND g > b.id",
+        "my_bills AS b WHERE b.note = 'mine' AND g > b.id",
+        "ids() AS b(id) WHERE g > b.id",
+    ] {
+        let query = format!("SELECT count(*) FROM generate_series(1, 1000000) AS g, {source}");
+        let error = client.error(json!({ "query": query })).await;
+        assert_eq!(error["code"], "COST_LIMIT_EXCEEDED", "{query}: {error}");
+        said.push(error["message"].clone());
+    }
+    said.dedup();
+    assert_eq!(said.len(), 1, "{said:?}");
 }
 
 #[tokio::test]

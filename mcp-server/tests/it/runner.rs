@@ -108,7 +108,7 @@ impl Runner {
         cancel: &CancellationToken,
     ) -> Result<RowSet, ExecuteError> {
         let Judged { query, visible } = judged;
-        let run = Run { query, params, offset: 0, explain: None, settings, limits };
+        let run = Run { query, params, offset: 0, explain: None, tells_estimates: true, settings, limits };
         let turn = self.executor.turn(&Caller::of_key("web"), None).await?;
         self.executor.run(turn, &self.database, run, visible, cancel).await
     }

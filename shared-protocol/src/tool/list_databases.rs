@@ -48,7 +48,7 @@ pub struct ListedDatabase {
     pub size_bytes: Option<i64>,
     /// The same for people.
     pub size_pretty: Option<String>,
-    /// When its catalog was read, in ISO 8601.
+    /// When its catalog was read, in ISO 8601; `null` where policy hides anything of it.
     pub schema_loaded_at: Option<String>,
     /// Whether it can be asked.
     pub status: DatabaseStatus,
