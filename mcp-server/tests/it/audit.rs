@@ -139,7 +139,9 @@ async fn calls_are_refused_while_the_log_cannot_be_written_and_no_line_is_lost()
     };
     assert_eq!((&error["code"], &error["context"]["retry_after_ms"]), (&json!("SERVER_BUSY"), &json!(1000)), "{error}");
     assert!(error["message"].as_str().unwrap().contains("audit log"), "{error}");
-    assert_eq!(server.logs().matches("the audit log can't be written").count(), 1, "{}", server.logs());
+    let told = |server: &McpServer| server.logs().matches("the audit log can't be written").count();
+    until("the log says so", async || told(&server) > 0).await;
+    assert_eq!(told(&server), 1, "{}", server.logs());
 
     assert_eq!(
         readiness(&server).await,
