@@ -16,9 +16,15 @@ WITH parts AS (
 needed AS (
     SELECT parts.relation, d.refclassid AS class, d.refobjid AS object
     FROM parts
-    -- What its columns need, a partitioned table needs for them alone.
-    JOIN pg_catalog.pg_depend AS d ON d.classid = parts.class AND d.objid = parts.object AND d.objsubid = 0
-    WHERE parts.relation = ANY ($1) AND d.refobjid >= 16384
+    -- Each part by itself, by index: in a database whose catalogs were never analysed PostgreSQL would go through all that depends on
+    -- anything, and through all parts for each. What its columns need, a partitioned table needs for them alone.
+    CROSS JOIN LATERAL (
+        SELECT d.refclassid, d.refobjid
+        FROM pg_catalog.pg_depend AS d
+        WHERE d.classid = parts.class AND d.objid = parts.object AND d.objsubid = 0 AND d.refobjid >= 16384
+        OFFSET 0
+    ) AS d
+    WHERE parts.relation = ANY ($1)
 ),
 families AS (
     SELECT needed.relation, class.opcfamily AS family
