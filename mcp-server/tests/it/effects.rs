@@ -31,7 +31,7 @@ const WATCHER: &str = "watcher";
 
 /// Everything outside the tables that a statement could leave behind, for a second session.
 const OBJECTS: &str = "
-    SELECT 'sequences' AS what, (SELECT string_agg(sequencename || '=' || coalesce(last_value, 0), ' ' ORDER BY 1) FROM pg_sequences) AS state
+    SELECT 'sequences' AS what, (SELECT string_agg(sequencename || '=' || coalesce(last_value, 0), ' ' ORDER BY sequencename) FROM pg_sequences) AS state
     UNION ALL SELECT 'large objects', (SELECT md5(string_agg(loid || data::text, ' ' ORDER BY loid, pageno)) FROM pg_largeobject)
     UNION ALL SELECT 'roles', (SELECT md5(string_agg(r::text, ' ' ORDER BY r::text)) FROM pg_roles AS r WHERE rolname IN ('postgres', 'guard_reader', 'pgmcp_reader'))
     UNION ALL SELECT 'settings', (SELECT string_agg(s::text, ' ' ORDER BY s::text) FROM pg_db_role_setting AS s
