@@ -86,7 +86,7 @@ impl OverLimit {
 
 impl CostLimits {
     /// Whether there is nothing to look at.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }

@@ -7,7 +7,6 @@ use shared_protocol::tool::explain_query::{ExplainQueryInput, ExplainQueryOutput
 
 use super::arguments::parse;
 use super::definition::{described_output, input_schema, output_schema};
-use super::disclosure::tells_nothing_hidden;
 use super::statement::{Page, Request, page};
 use super::{Call, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput};
 use crate::catalog::Visible;
@@ -67,7 +66,7 @@ impl Tool for ExplainQuery {
             timeout_ms: None,
             timeout_argument: None,
             cursor: None,
-            explain: Some((explain, tells_nothing_hidden)),
+            explain: Some(explain),
         };
         let Page { rows, visible, .. } = page(context, request, call).await?;
         let answer: Value = serde_json::from_str(&rows.json).unwrap_or_default();

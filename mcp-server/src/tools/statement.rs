@@ -30,12 +30,9 @@ pub(super) struct Request<'a> {
     pub(super) timeout_argument: Option<&'static str>,
     /// The cursor that the page before gave.
     pub(super) cursor: Option<&'a str>,
-    /// The plan instead of the rows, and what says whether it may be told of such a statement.
-    pub(super) explain: Option<(Explain, MayTell)>,
+    /// The plan instead of the rows, where it may be told.
+    pub(super) explain: Option<Explain>,
 }
-
-/// Says of a statement whether its plan may be told.
-pub(super) type MayTell = fn(&CheckedQuery, &Visible) -> Result<(), ToolError>;
 
 /// One page of a statement's rows.
 #[derive(Debug)]
@@ -111,8 +108,8 @@ impl Statement<'_> {
         if query.placeholders() != request.params.len() {
             return Err(wrong_count(query.placeholders(), request.params.len()));
         }
-        if let Some((_, may_tell)) = request.explain {
-            may_tell(&query, &visible)?;
+        if request.explain.is_some() {
+            tells_nothing_hidden(&query, &visible)?;
         }
         let binding = self.binding(&visible);
         let offset = request.cursor.map_or(Ok(0), |cursor| context.cursors.take(cursor, &binding))?;
@@ -120,8 +117,9 @@ impl Statement<'_> {
             query: query.clone(),
             params: request.params.to_vec(),
             offset,
-            explain: request.explain.map(|(explain, _)| explain),
-            tells_estimates: tells_nothing_hidden(&query, &visible).is_ok(),
+            explain: request.explain,
+            // Asked only where there is a limit to be over.
+            tells_estimates: limits.cost.is_empty() || tells_nothing_hidden(&query, &visible).is_ok(),
             settings: rules.limits.session.clone(),
             limits: *limits,
         };
