@@ -30,9 +30,44 @@ pub(crate) struct Column {
     /// Its name; nothing where PostgreSQL would make one up.
     pub(crate) name: Option<Arc<str>>,
     pub(crate) restriction: Restriction,
-    /// How many nodes PostgreSQL may put in the place of a reference to it: those of the expression that it stands for, with all that
-    /// stands in place of the references there.
-    pub(crate) weight: u32,
+    pub(crate) weight: Weight,
+}
+
+/// What PostgreSQL may make of a reference to a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Weight {
+    /// How many nodes it puts in its place: those of the expression that the column stands for, with all that stands in place of the
+    /// references there.
+    pub(crate) nodes: u32,
+    /// To how many places it moves a condition that has the reference in it: every SELECT of a union, and every partition of a table.
+    pub(crate) copies: u32,
+}
+
+impl Weight {
+    /// Nothing but the reference.
+    pub(crate) const ONE: Self = Self { nodes: 1, copies: 1 };
+
+    /// So many nodes, and as many copies; at least one of each.
+    pub(crate) fn of(nodes: u64, copies: u64) -> Self {
+        let bounded = |number: u64| u32::try_from(number.max(1)).unwrap_or(u32::MAX);
+        Self { nodes: bounded(nodes), copies: bounded(copies) }
+    }
+
+    /// The greater one in each way.
+    pub(crate) fn most(self, other: Self) -> Self {
+        Self { nodes: self.nodes.max(other.nodes), copies: self.copies.max(other.copies) }
+    }
+
+    /// That of a column whose values come from either.
+    pub(crate) fn united(self, other: Self) -> Self {
+        Self { nodes: self.nodes.max(other.nodes), copies: self.copies.saturating_add(other.copies) }
+    }
+}
+
+impl Default for Weight {
+    fn default() -> Self {
+        Self::ONE
+    }
 }
 
 /// What is known of the columns of a row. Clones share the list.
@@ -42,7 +77,7 @@ pub(crate) struct Columns {
     /// How many stand before the first place where there may be others, if there is one.
     opens_at: Option<usize>,
     /// The weight of those others, at most.
-    others: u32,
+    others: Weight,
 }
 
 /// Columns in order, with an index that the first look-up makes where it pays.
@@ -50,9 +85,9 @@ pub(crate) struct Columns {
 struct List {
     columns: Vec<Column>,
     worst: Restriction,
-    heaviest: u32,
+    heaviest: Weight,
     has_nameless: bool,
-    index: OnceLock<HashMap<Arc<str>, (Restriction, u32)>>,
+    index: OnceLock<HashMap<Arc<str>, (Restriction, Weight)>>,
 }
 
 /// What a list says of a name.
@@ -92,7 +127,7 @@ impl Columns {
     fn of(columns: Vec<Column>, opens_at: Option<usize>) -> Self {
         let mut list = List::default();
         list.append(columns);
-        Self { known: Arc::new(list), opens_at, others: 0 }
+        Self { known: Arc::new(list), opens_at, others: Weight::ONE }
     }
 
     /// Whether there may be columns besides the known ones.
@@ -127,26 +162,44 @@ impl Columns {
     }
 
     /// The weight of a reference to a column of that name, at most; nothing where it has none.
-    pub(crate) fn weight(&self, name: &str) -> Option<u32> {
+    pub(crate) fn weight(&self, name: &str) -> Option<Weight> {
         match self.known.find(name) {
             Some((_, weight)) => Some(weight),
-            None if self.known.has_nameless || self.is_open() => Some(self.known.heaviest.max(self.others).max(1)),
+            None if self.known.has_nameless || self.is_open() => Some(self.heaviest()),
             None => None,
         }
     }
 
     /// The weight of a row as a whole.
-    pub(crate) fn whole_weight(&self) -> u64 {
-        let known: u64 = match self.known.heaviest {
-            0 | 1 => self.known().len() as u64,
-            _ => self.known().iter().map(|column| u64::from(column.weight)).sum(),
+    pub(crate) fn whole_weight(&self) -> Weight {
+        let known: u64 = match self.known.heaviest.nodes {
+            1 => self.known().len() as u64,
+            _ => self.known().iter().map(|column| u64::from(column.weight.nodes)).sum(),
         };
-        known + u64::from(self.others)
+        let others = if self.is_open() { self.others.nodes } else { 0 };
+        Weight::of(known + u64::from(others), self.heaviest().copies.into())
+    }
+
+    /// The greatest weight of any column, in each way.
+    pub(crate) fn heaviest(&self) -> Weight {
+        self.known.heaviest.most(self.others)
     }
 
     /// Whether a reference to any of them may stand for more than itself.
     pub(crate) fn has_weight(&self) -> bool {
-        self.known.heaviest.max(self.others) > 1
+        self.heaviest() != Weight::ONE
+    }
+
+    /// The columns of a set operation: the names of this side, and what either stands for.
+    pub(crate) fn united(self, other: &Self) -> Self {
+        let theirs = |at: usize| match (self.is_open() || other.is_open(), other.known().get(at)) {
+            (false, Some(column)) => column.weight,
+            _ => other.heaviest(),
+        };
+        let of_both =
+            |(at, column): (usize, &Column)| Column { weight: column.weight.united(theirs(at)), ..column.clone() };
+        let columns = self.known().iter().enumerate().map(of_both).collect();
+        Self { others: self.others.united(other.heaviest()), ..Self::of(columns, self.opens_at) }
     }
 
     /// The same of what PostgreSQL computes by itself, so that references to it stand for nothing else.
@@ -154,7 +207,7 @@ impl Columns {
         if !self.has_weight() {
             return self;
         }
-        let columns = self.known().iter().map(|column| Column { weight: 1, ..column.clone() });
+        let columns = self.known().iter().map(|column| Column { weight: Weight::ONE, ..column.clone() });
         Self::of(columns.collect(), self.opens_at)
     }
 
@@ -187,9 +240,9 @@ impl Columns {
     }
 
     /// Says that there are more columns here, each of which stands for so much.
-    pub(crate) fn push_unknown_of(&mut self, weight: u32) {
+    pub(crate) fn push_unknown_of(&mut self, weight: Weight) {
         self.push_unknown();
-        self.others = self.others.max(weight);
+        self.others = self.others.most(weight);
     }
 
     /// Says that none of the places is certain.
@@ -202,7 +255,7 @@ impl Columns {
         let before = self.known().len();
         fits(before + other.known().len())?;
         self.opens_at = self.opens_at.or(other.opens_at.map(|at| before + at));
-        self.others = self.others.max(other.others);
+        self.others = self.others.most(other.others);
         if self.known().is_empty() {
             self.known = Arc::clone(&other.known);
         } else {
@@ -229,7 +282,7 @@ impl Columns {
         // Which columns an alias renames isn't known where there may be others before them.
         let rest = if self.is_open() { self.known() } else { self.known().get(aliases.len()..).unwrap_or_default() };
         let behind = |at: usize| match self.is_open() {
-            true => (self.worst(), self.known.heaviest.max(self.others).max(1)),
+            true => (self.worst(), self.heaviest()),
             false => self.known().get(at).map_or_else(Default::default, |column| (column.restriction, column.weight)),
         };
         let renamed = aliases
@@ -250,7 +303,7 @@ impl Column {
 
     /// A column that stands for nothing else.
     pub(crate) fn new(name: Option<Arc<str>>, restriction: Restriction) -> Self {
-        Self { name, restriction, weight: 1 }
+        Self { name, restriction, weight: Weight::ONE }
     }
 }
 
@@ -261,7 +314,7 @@ impl List {
     fn append(&mut self, columns: impl IntoIterator<Item = Column>) {
         for column in columns {
             self.worst = self.worst.max(column.restriction);
-            self.heaviest = self.heaviest.max(column.weight);
+            self.heaviest = self.heaviest.most(column.weight);
             self.has_nameless |= column.name.is_none();
             self.columns.push(column);
         }
@@ -269,7 +322,7 @@ impl List {
     }
 
     /// Of columns of that name the strictest restriction and the greatest weight.
-    fn find(&self, name: &str) -> Option<(Restriction, u32)> {
+    fn find(&self, name: &str) -> Option<(Restriction, Weight)> {
         if self.columns.len() > Self::FEW {
             return self.index.get_or_init(|| self.to_index()).get(name).copied();
         }
@@ -277,7 +330,7 @@ impl List {
         called.map(|column| (column.restriction, column.weight)).reduce(most)
     }
 
-    fn to_index(&self) -> HashMap<Arc<str>, (Restriction, u32)> {
+    fn to_index(&self) -> HashMap<Arc<str>, (Restriction, Weight)> {
         let mut index = HashMap::with_capacity(self.columns.len());
         for Column { name, restriction, weight } in &self.columns {
             if let Some(name) = name {
@@ -289,8 +342,8 @@ impl List {
     }
 }
 
-fn most(one: (Restriction, u32), other: (Restriction, u32)) -> (Restriction, u32) {
-    (one.0.max(other.0), one.1.max(other.1))
+fn most(one: (Restriction, Weight), other: (Restriction, Weight)) -> (Restriction, Weight) {
+    (one.0.max(other.0), one.1.most(other.1))
 }
 
 /// Refuses a row of more columns than PostgreSQL allows.

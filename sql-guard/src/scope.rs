@@ -2,7 +2,7 @@
 
 use pg_query::protobuf::CommonTableExpr;
 
-use crate::columns::{Columns, Found, Restriction};
+use crate::columns::{Columns, Found, Restriction, Weight};
 
 /// One query level.
 #[derive(Debug, Default)]
@@ -100,14 +100,23 @@ pub(crate) fn meaning<'s>(levels: &'s [Level<'_>], name: &str) -> Meaning<'s> {
     }
 }
 
-/// How many nodes a reference by that name stands for, at most.
-pub(crate) fn weight(levels: &[Level<'_>], name: &str) -> u32 {
+/// What a reference by that name stands for, at most.
+pub(crate) fn weight(levels: &[Level<'_>], name: &str) -> Weight {
     let of_level = |level: &Level<'_>| {
         let mut before: Option<&Columns> = None;
         let mut rows = level.rows.iter().filter(|row| !before.replace(row).is_some_and(|before| before.is_same(row)));
-        rows.by_ref().filter(|row| row.has_weight()).filter_map(|row| row.weight(name)).max()
+        rows.by_ref().filter(|row| row.has_weight()).filter_map(|row| row.weight(name)).reduce(Weight::most)
     };
-    levels.iter().rev().find_map(of_level).unwrap_or(1)
+    levels.iter().rev().find_map(of_level).unwrap_or_default()
+}
+
+/// The place of the innermost level that has an item of that name, or else such a column.
+pub(crate) fn level_of(levels: &[Level<'_>], alias: Option<&str>, column: &str) -> usize {
+    let knows = |level: &Level<'_>| match alias {
+        Some(alias) => level.items.iter().any(|item| item.name == alias),
+        None => level.rows.iter().any(|row| row.has_weight() && row.weight(column).is_some()),
+    };
+    levels.iter().rposition(knows).unwrap_or_default()
 }
 
 /// All items of that name, innermost first. With a schema before it a name means a relation, and which item that is only PostgreSQL

@@ -3,6 +3,7 @@
 mod call;
 mod condition;
 pub(crate) mod definition;
+mod expansion;
 mod expression;
 mod from;
 mod join;
@@ -27,13 +28,14 @@ use shared_protocol::error::ErrorCode;
 
 use crate::access::Access;
 use crate::catalog::{ObjectId, RelationName};
-use crate::columns::{Column, Columns, Restriction};
+use crate::columns::{Column, Columns, Restriction, Weight};
 use crate::limits::Limits;
 use crate::parse::{FLATTEN, first_token, only_place};
 use crate::placeholders::Placeholders;
 use crate::pool::Abandoned;
 use crate::rejection::Rejection;
 use crate::scope::Level;
+use expansion::Expansion;
 use kind::{not_a_query, variant, write_denied};
 use order::Clause;
 
@@ -104,19 +106,10 @@ pub(crate) struct Walk<'a> {
     require_parameters: bool,
     /// How many column names the lists made so far hold.
     columns: usize,
-    /// How many nodes the expression that is being walked has, with those that stand in place of its references.
-    size: Cell<u64>,
-    /// How many nodes stand in place of all references so far, beyond the references themselves.
-    expansion: Cell<u64>,
+    /// What PostgreSQL makes of it.
+    expansion: Expansion,
     abandoned: Abandoned,
 }
-
-/// Most nodes in place of a statement's references to columns of subqueries. PostgreSQL puts the expressions of a subquery in place of
-/// what refers to them, some KB of its memory for each node.
-const MAX_EXPANSION: u64 = 250_000;
-
-/// As how many nodes a SELECT counts: each is planned by itself.
-const SELECT_SIZE: u64 = 50;
 
 /// Most column names in all lists of a statement together: some 16 MB.
 const MAX_COLUMN_NAMES: usize = 1_000_000;
@@ -144,8 +137,7 @@ impl<'a> Walk<'a> {
             in_condition: false,
             require_parameters: limits.require_parameters && mode == Mode::Final,
             columns: 0,
-            size: Cell::new(0),
-            expansion: Cell::new(0),
+            expansion: Expansion::default(),
             abandoned: abandoned.clone(),
         }
     }
@@ -177,10 +169,11 @@ impl<'a> Walk<'a> {
     /// Judges a query at any depth and tells what is known of its output columns.
     pub(crate) fn select(&mut self, select: &'a SelectStmt) -> Result<Columns, Rejection> {
         self.enter()?;
-        self.size.set(self.size.get().saturating_add(SELECT_SIZE));
+        self.expansion.enter_select();
         self.levels.push(Level::default());
         let output = self.outside_condition(|walk| walk.query_level(select));
         self.levels.pop();
+        self.expansion.leave_select(self.levels.len());
         self.leave();
         output
     }
@@ -226,7 +219,9 @@ impl<'a> Walk<'a> {
                 let output = self.select(left)?;
                 let other = self.select(right)?;
                 self.combined(output.worst().max(other.worst()), "a set operation such as UNION")?;
-                output
+                self.unite(&output)?;
+                self.unite(&other)?;
+                output.united(&other)
             }
             (None, None) if !values_lists.is_empty() => self.values(values_lists)?,
             (None, None) => {
@@ -239,13 +234,16 @@ impl<'a> Walk<'a> {
             _ => return Err(self.unknown("half a set operation", -1)),
         };
         self.count_columns(&output)?;
-        self.condition(where_clause.as_deref())?;
-        self.condition(having_clause.as_deref())?;
+        self.moved_condition(where_clause.as_deref())?;
+        self.moved_condition(having_clause.as_deref())?;
         self.expressions(window_clause)?;
         match distinct_clause.as_slice() {
             [] => {}
             // A plain DISTINCT is a list of one empty node.
-            [Node { node: None }] => self.combined(output.worst(), "DISTINCT")?,
+            [Node { node: None }] => {
+                self.combined(output.worst(), "DISTINCT")?;
+                output.known().iter().try_for_each(|column| self.count_moved(column.weight))?;
+            }
             clauses => self.clause(clauses, Clause::Order, &output)?,
         }
         self.clause(group_clause, Clause::Group, &output)?;
@@ -302,16 +300,16 @@ impl<'a> Walk<'a> {
     }
 
     fn values(&mut self, rows: &'a [Node]) -> Result<Columns, Rejection> {
-        let mut weights: Vec<u32> = Vec::new();
+        let mut weights: Vec<Weight> = Vec::new();
         for row in rows {
             let Some(NodeEnum::List(row)) = &row.node else { return Err(self.unexpected(row, -1)) };
-            weights.resize(weights.len().max(row.items.len()), 1);
+            weights.resize(weights.len().max(row.items.len()), Weight::ONE);
             for (item, weight) in row.items.iter().zip(&mut weights) {
-                let ((), size) = self.measured(|walk| walk.expression(item))?;
-                *weight = (*weight).max(as_weight(size));
+                let ((), of_item) = self.measured(|walk| walk.expression(item))?;
+                *weight = weight.most(of_item);
             }
         }
-        let named = |(at, weight): (usize, u32)| Column { weight, ..Column::free(format!("column{}", at + 1)) };
+        let named = |(at, weight): (usize, Weight)| Column { weight, ..Column::free(format!("column{}", at + 1)) };
         Columns::all(weights.into_iter().enumerate().map(named))
     }
 
@@ -332,16 +330,16 @@ impl<'a> Walk<'a> {
                 outputs.extend(&columns).map_err(|rejection| rejection.at(self.text, *location))?;
                 continue;
             }
-            let (restriction, size) = self.measured(|walk| walk.value(value, place))?;
+            let (restriction, weight) = self.measured(|walk| walk.value(value, place))?;
             if reference::is_row_expansion(value) {
-                outputs.push_unknown_of(as_weight(size));
+                outputs.push_unknown_of(weight);
                 continue;
             }
             let name = match name.as_str() {
                 "" => naming::output_name(value),
                 name => Some(name),
             };
-            let column = Column { name: name.map(Into::into), restriction, weight: as_weight(size) };
+            let column = Column { name: name.map(Into::into), restriction, weight };
             outputs.push(column).map_err(|rejection| rejection.at(self.text, *location))?;
         }
         Ok(outputs)
@@ -365,7 +363,7 @@ impl<'a> Walk<'a> {
     /// Counts one more level of nesting.
     pub(crate) fn enter(&mut self) -> Result<(), Rejection> {
         self.still_wanted()?;
-        self.size.set(self.size.get().saturating_add(1));
+        self.expansion.enter();
         self.depth += 1;
         if self.depth <= self.max_depth {
             return Ok(());
@@ -377,42 +375,6 @@ impl<'a> Walk<'a> {
     /// Ends the walk where nobody waits for its verdict any more, so that the thread is free for others.
     pub(crate) fn still_wanted(&self) -> Result<(), Rejection> {
         if self.abandoned.get() { Err(self.abandoned.rejection()) } else { Ok(()) }
-    }
-
-    /// What is judged, and how many nodes it has with those that stand in place of its references.
-    pub(crate) fn measured<T>(
-        &mut self,
-        judge: impl FnOnce(&mut Self) -> Result<T, Rejection>,
-    ) -> Result<(T, u64), Rejection> {
-        let around = self.size.replace(0);
-        let judged = judge(self)?;
-        let size = self.size.get();
-        self.size.set(around.saturating_add(size));
-        Ok((judged, size))
-    }
-
-    /// Counts the nodes that stand in place of a reference.
-    pub(crate) fn expand(&self, weight: u64) -> Result<(), Rejection> {
-        let more = weight.saturating_sub(1);
-        if more == 0 {
-            return Ok(());
-        }
-        self.size.set(self.size.get().saturating_add(more));
-        self.expansion.set(self.expansion.get().saturating_add(more));
-        if self.expansion.get() <= MAX_EXPANSION || self.mode == Mode::Definition {
-            return Ok(());
-        }
-        let message = format!(
-            "The statement's subqueries stand for too much, one in another: PostgreSQL would put over {MAX_EXPANSION} parts in place of \
-             references to their columns."
-        );
-        Err(Rejection::new(ErrorCode::QueryTooComplex, message)
-            .suggest("Compute inner results once: WITH name AS MATERIALIZED (SELECT …)."))
-    }
-
-    /// Counts the nodes that stand in place of the columns of a row.
-    pub(crate) fn expand_row(&self, row: &Columns) -> Result<(), Rejection> {
-        self.expand((row.whole_weight() + 1).saturating_sub(row.known().len() as u64))
     }
 
     /// Counts the names of a list that was made.
@@ -444,11 +406,6 @@ impl<'a> Walk<'a> {
             .suggest("Write the query with plain SELECT, FROM, WHERE, GROUP BY, ORDER BY and expressions.")
             .at(self.text, location)
     }
-}
-
-/// The weight of a column that stands for so many nodes.
-fn as_weight(size: u64) -> u32 {
-    u32::try_from(size.max(1)).unwrap_or(u32::MAX)
 }
 
 /// The strings of a list of name parts; parts that are no strings are left out.

@@ -3,10 +3,11 @@
 mod support;
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shared_protocol::error::ErrorCode;
-use sql_guard::{Guard, Limits, Policy};
+use sql_guard::{Access, Guard, Limits, Policy, Rejection, Relation};
 use support::Shop;
 
 /// Far more than any verdict here takes, even in a debug build on a busy machine.
@@ -25,11 +26,27 @@ fn chain(length: usize, query: &str) -> String {
 }
 
 async fn check(guard: &Guard, text: &str) -> Result<(), ErrorCode> {
+    let shop = Shop::access(guard, Policy::default()).await;
+    judge(guard, text, &shop).await.map_err(|rejection| rejection.code)
+}
+
+async fn judge(guard: &Guard, text: &str, access: &Arc<Access>) -> Result<(), Rejection> {
     assert!(text.len() <= 64 * 1024, "{} bytes: {text:.60}", text.len());
     let begun = Instant::now();
-    let verdict = guard.check(text, &Shop::access(guard, Policy::default()).await).await;
+    let verdict = guard.check(text, access).await;
     assert!(begun.elapsed() < GOOD_TIME, "{:?}: {text:.60}", begun.elapsed());
-    verdict.map(drop).map_err(|rejection| rejection.code)
+    verdict.map(drop)
+}
+
+/// Whether a statement is refused for what PostgreSQL would make of it; it is for nothing else.
+async fn stands_for_too_much(guard: &Guard, text: &str, access: &Arc<Access>) -> bool {
+    match judge(guard, text, access).await {
+        Ok(()) => false,
+        Err(rejection) => {
+            assert!(rejection.message.starts_with("The statement stands for too much"), "{rejection:?}: {text:.300}");
+            true
+        }
+    }
 }
 
 /// A guard whose deadline doesn't help it.
@@ -127,6 +144,7 @@ fn nested(depth: usize, part: &str) -> String {
 #[tokio::test]
 async fn what_would_stand_for_too_much_of_itself_is_refused() {
     let guard = patient();
+    let shop = Shop::access(&guard, Policy::default()).await;
     let chained = |query: &str| format!("WITH t0 AS (SELECT total AS n FROM orders), {}", parts(1..30, ", ", query));
     for text in [
         nested(20, "n + n"),
@@ -164,7 +182,7 @@ async fn what_would_stand_for_too_much_of_itself_is_refused() {
             parts(1..24, ", ", "LATERAL (VALUES (q@.n + q@.n)) AS q#(n)")
         ),
     ] {
-        assert_eq!(check(&guard, &text).await, Err(ErrorCode::QueryTooComplex), "{text:.300}");
+        assert!(stands_for_too_much(&guard, &text, &shop).await, "{text:.300}");
     }
     for text in [
         nested(10, "n + n"),
@@ -180,7 +198,138 @@ async fn what_would_stand_for_too_much_of_itself_is_refused() {
         format!("SELECT {} FROM ({}) AS q", parts(0..500, ", ", "n"), nested(5, "n + n")),
         format!("SELECT {} FROM users", parts(0..1_000, ", ", "to_jsonb(users)")),
     ] {
-        assert_eq!(check(&guard, &text).await, Ok(()), "{text:.300}");
+        assert!(!stands_for_too_much(&guard, &text, &shop).await, "{text:.300}");
+    }
+}
+
+/// A union of as many of one SELECT.
+fn union(length: usize, select: &str) -> String {
+    parts(0..length, " UNION ALL ", select)
+}
+
+#[tokio::test]
+async fn what_would_be_copied_to_too_many_selects_of_a_union_is_refused() {
+    let guard = patient();
+    let shop = Shop::access(&guard, Policy::default()).await;
+    let over = |union: &str, rest: &str| format!("SELECT 1 FROM ({union}) AS u {rest}");
+    let of_orders = |length| union(length, "SELECT id,total FROM orders");
+    for text in [
+        over(&of_orders(400), &format!("WHERE {}", parts(0..500, " OR ", "id=#"))),
+        over(&of_orders(400), &format!("WHERE {}", parts(0..500, " AND ", "id+total<>#"))),
+        over(&of_orders(400), &format!("WHERE id IN (0{})", ",random()::int".repeat(1_000))),
+        over(&of_orders(400), &format!("WHERE {}>0", parts(0..300, "+", "u.id"))),
+        over(&of_orders(400), &format!("WHERE {}", parts(0..500, " OR ", "u.*::text='#'"))),
+        over(&of_orders(400), &format!("JOIN users AS t ON {}", parts(0..500, " OR ", "u.id=t.id+#"))),
+        over(&of_orders(400), &format!("GROUP BY u.id HAVING {}", parts(0..500, " OR ", "u.id=#"))),
+        over(&of_orders(400), &format!("ORDER BY {}", parts(0..1_000, ",", "id+#"))),
+        over(&of_orders(400), &format!("GROUP BY {}", parts(0..1_000, ",", "id+#"))),
+        format!(
+            "SELECT {} FROM ({}) AS u ORDER BY {}",
+            parts(0..1_000, ",", "id+#"),
+            of_orders(400),
+            parts(1..1_000, ",", "#")
+        ),
+        format!("SELECT {} FROM ({}) AS u", parts(0..500, ",", "sum(id) OVER (ORDER BY id+#)"), of_orders(400)),
+        format!("SELECT DISTINCT {} FROM ({}) AS u", parts(0..1_000, ",", "id+#"), of_orders(400)),
+        // Behind further queries.
+        format!(
+            "WITH u AS ({}), v AS (SELECT id+total AS n FROM u) SELECT 1 FROM v AS w WHERE {}",
+            of_orders(400),
+            parts(0..500, " OR ", "n=#")
+        ),
+        format!(
+            "SELECT 1 FROM (SELECT (SELECT u.id) AS n FROM ({}) AS u) AS v WHERE {}",
+            of_orders(400),
+            parts(0..1_000, " OR ", "n=#")
+        ),
+        format!(
+            "SELECT 1 FROM {} WHERE {}",
+            parts(0..60, ",", &format!("({}) AS u#", union(15, "SELECT id FROM orders"))),
+            parts(0..60, "+", "u#.id*7*7*7*7*7") + &parts(0..100, "", "*#") + ">0"
+        ),
+        format!(
+            "WITH u AS NOT MATERIALIZED ({}) SELECT 1 FROM {} WHERE {}>0",
+            union(50, "SELECT id FROM orders"),
+            parts(0..50, ",", "u AS u#"),
+            parts(0..50, "+", "u#.id+1+1+1+1+1+1")
+        ),
+        // The SELECTs of a union are expressions of one another; whichever stands for most counts.
+        (0..18).fold("SELECT total AS n FROM orders".to_owned(), |inner, _| {
+            format!("SELECT 0 AS n UNION ALL SELECT n+n FROM ({inner}) AS q")
+        }),
+        (0..18).fold("SELECT total AS n FROM orders".to_owned(), |inner, _| {
+            format!("SELECT n FROM (SELECT n+n AS n FROM ({inner}) AS q UNION SELECT 0) AS r")
+        }),
+        format!(
+            "SELECT 0 UNION ALL SELECT n FROM ({}) AS q",
+            (0..12).fold(union(400, "SELECT id AS n FROM orders"), |inner, _| {
+                format!("SELECT n+n AS n FROM ({inner}) AS q")
+            })
+        ),
+    ] {
+        assert!(stands_for_too_much(&guard, &text, &shop).await, "{text:.100} … {}", &text[text.len() - 90..]);
+    }
+    for text in [
+        // Months, each a table, under a report's conditions.
+        over(&of_orders(60), &format!("WHERE {}", parts(0..100, " AND ", "(id<># OR total>@)"))),
+        over(&of_orders(60), &format!("WHERE id IN ({}) GROUP BY id ORDER BY id", parts(0..5_000, ",", "#"))),
+        over(&of_orders(365), &format!("WHERE {}", parts(0..50, " AND ", "id<>#"))),
+        over(&of_orders(365), &format!("WHERE total BETWEEN 1 AND 9 AND id IN ({})", parts(0..500, ",", "#"))),
+        over(
+            &of_orders(365),
+            "JOIN users AS t USING (id) WHERE EXISTS (SELECT 1 FROM orders AS o WHERE o.id = u.total)",
+        ),
+        format!("SELECT {} FROM ({}) AS u", parts(0..200, ",", "id+#"), of_orders(365)),
+        // A list of constants.
+        format!("SELECT o.* FROM orders AS o JOIN ({}) AS u ON o.id=u.a AND u.b>0", union(450, "SELECT # AS a,1 AS b")),
+        // What is computed once has no conditions moved into it.
+        format!("WITH u AS MATERIALIZED ({}) SELECT 1 FROM u WHERE {}", of_orders(400), parts(0..500, " OR ", "id=#")),
+        format!("SELECT 1 FROM (({}) LIMIT 9) AS u WHERE {}", of_orders(400), parts(0..500, " OR ", "id=#")),
+    ] {
+        assert!(!stands_for_too_much(&guard, &text, &shop).await, "{text:.100} … {}", &text[text.len() - 90..]);
+    }
+}
+
+/// The shop, with orders in as many partitions.
+async fn partitioned(guard: &Guard, partitions: usize) -> Arc<Access> {
+    let mut tables = Shop::tables();
+    let orders = tables.iter_mut().find(|table| table.name.name == "orders").expect("the shop has orders");
+    let of = |number: usize| {
+        let columns = orders.columns.clone();
+        Relation {
+            parents: vec![orders.name.clone()],
+            ..Relation::table("public", &format!("orders_{number}"), columns)
+        }
+    };
+    let parts: Vec<Relation> = (0..partitions).map(of).collect();
+    orders.children = parts.iter().map(|part| part.name.clone()).collect();
+    Shop::of(guard, Policy::default(), tables.into_iter().chain(parts).collect()).await
+}
+
+#[tokio::test]
+async fn what_would_be_copied_to_too_many_partitions_is_refused() {
+    let guard = patient();
+    let of_orders = |condition: String| format!("SELECT count(*) FROM orders WHERE {condition}");
+    for (partitions, text) in [
+        (400, of_orders(format!("id IN (0{})", ",random()::int".repeat(3_000)))),
+        (400, of_orders(parts(0..2_000, " OR ", "total=#"))),
+        (3_000, of_orders(parts(0..300, " OR ", "total=#"))),
+        (3_000, format!("SELECT 1 FROM orders AS a JOIN orders AS b ON {}", parts(0..100, " OR ", "a.id=b.id+#"))),
+    ] {
+        let shop = partitioned(&guard, partitions).await;
+        assert!(stands_for_too_much(&guard, &text, &shop).await, "{partitions}: {text:.100}");
+        let shop = Shop::access(&guard, Policy::default()).await;
+        assert!(!stands_for_too_much(&guard, &text, &shop).await, "{text:.100}");
+    }
+    for (partitions, text) in [
+        (100, of_orders(parts(0..1_000, " OR ", "total=#"))),
+        (3_000, of_orders(format!("id IN ({}) AND placed_at > now()", parts(0..1_000, ",", "#")))),
+        (3_000, of_orders(parts(0..40, " AND ", "total<>#"))),
+        (3_000, format!("WITH o AS (SELECT {} FROM orders) SELECT * FROM o", parts(0..60, ",", "id+#+total*2 AS c#"))),
+        (3_000, "SELECT status, count(*) FROM orders JOIN users USING (id) GROUP BY 1 ORDER BY 2".to_owned()),
+    ] {
+        let shop = partitioned(&guard, partitions).await;
+        assert!(!stands_for_too_much(&guard, &text, &shop).await, "{partitions}: {text:.100}");
     }
 }
 

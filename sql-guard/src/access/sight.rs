@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::reach::{Question, Reached};
 use super::{Access, lock};
 use crate::catalog::{self, FunctionRef, Planned, Relation, RelationName, TypeName, View};
-use crate::columns::{Column, Columns, Restriction};
+use crate::columns::{Column, Columns, Restriction, Weight};
 use crate::functions;
 use crate::statement::definition;
 use crate::system::{HARMLESS_VIEWS, PG_CATALOG, is_system_schema};
@@ -71,11 +71,16 @@ fn words_of<'c>(column: &'c catalog::Column, kin: &[&'c Relation]) -> impl Itera
 
 /// About how many nodes stand for a column of a view whose definition has so many bytes: an average, since the view is its owner's and
 /// whoever reads it only multiplies what it has.
-fn weight_of_shown(definition: usize, columns: usize) -> u32 {
+fn nodes_shown(definition: usize, columns: usize) -> u64 {
     const BYTES: usize = 32;
     const MOST: usize = 100;
-    let weight = (definition / columns.max(1) / BYTES).clamp(1, MOST);
-    u32::try_from(weight).unwrap_or(1)
+    (definition / columns.max(1) / BYTES).clamp(1, MOST) as u64
+}
+
+/// To how many of so many partitions a condition is moved: most statements speak of some of them alone.
+fn partitions_read(partitions: usize) -> u64 {
+    const OUT_OF: usize = 4;
+    (partitions / OUT_OF + 1) as u64
 }
 
 /// Masks the columns in whose places `like` has masked ones; all of them where nothing is known of that.
@@ -273,7 +278,8 @@ impl Access {
             }
         };
         let definition = relation.view.as_ref().map_or(0, |view| view.definition.len());
-        let weight = weight_of_shown(definition, relation.columns.len());
+        let partitions = self.kin(relation, |relation| &relation.children).len();
+        let weight = Weight::of(nodes_shown(definition, relation.columns.len()), partitions_read(partitions));
         let ruled = |column: &catalog::Column| Column {
             weight,
             ..Column::new(Some(Arc::clone(&column.name)), restriction(column))

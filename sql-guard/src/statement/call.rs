@@ -203,8 +203,9 @@ impl<'a> Walk<'a> {
             end_offset,
             location: _,
         } = window;
-        self.expressions(partition_clause)?;
-        self.expressions(order_clause)?;
+        for item in partition_clause.iter().chain(order_clause) {
+            self.moved(|walk| walk.expression(item))?;
+        }
         self.optional(start_offset.as_deref())?;
         self.optional(end_offset.as_deref())
     }

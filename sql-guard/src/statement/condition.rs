@@ -1,6 +1,7 @@
 //! Conditions (WHERE, HAVING, ON, FILTER), and the literals in them, which a server may want as parameters.
 
-use pg_query::protobuf::{AConst, Node, a_const::Val};
+use pg_query::NodeEnum;
+use pg_query::protobuf::{AConst, BoolExprType, Node, a_const::Val};
 use shared_protocol::error::ErrorCode;
 
 use super::Walk;
@@ -13,6 +14,24 @@ impl<'a> Walk<'a> {
     /// Judges a condition where there is one.
     pub(super) fn condition(&mut self, condition: Option<&'a Node>) -> Result<(), Rejection> {
         self.where_literals(true, |walk| walk.optional(condition))
+    }
+
+    /// Judges a condition on rows where there is one: PostgreSQL moves each of its conjuncts by itself.
+    pub(super) fn moved_condition(&mut self, condition: Option<&'a Node>) -> Result<(), Rejection> {
+        let Some(condition) = condition else { return Ok(()) };
+        self.where_literals(true, |walk| walk.conjuncts(condition))
+    }
+
+    fn conjuncts(&mut self, condition: &'a Node) -> Result<(), Rejection> {
+        match &condition.node {
+            Some(NodeEnum::BoolExpr(all)) if all.xpr.is_none() && all.boolop == BoolExprType::AndExpr as i32 => {
+                self.enter()?;
+                all.args.iter().try_for_each(|conjunct| self.conjuncts(conjunct))?;
+                self.leave();
+                Ok(())
+            }
+            _ => self.moved(|walk| walk.expression(condition)),
+        }
     }
 
     /// Judges what is no part of the condition around it: the arguments of a function, a subscript, a whole query.

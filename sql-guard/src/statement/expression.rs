@@ -21,6 +21,13 @@ impl<'a> Walk<'a> {
         nodes.iter().try_for_each(|node| self.expression(node))
     }
 
+    /// Judges every expression of a list of which PostgreSQL makes one value, as far as it is of constants.
+    fn elements(&mut self, nodes: &'a [Node]) -> Result<(), Rejection> {
+        self.expressions(nodes)?;
+        self.expansion.fold(nodes.iter().filter(is_constant).count());
+        Ok(())
+    }
+
     /// Judges an expression where there is one.
     pub(super) fn optional(&mut self, node: Option<&'a Node>) -> Result<(), Rejection> {
         node.map_or(Ok(()), |node| self.expression(node))
@@ -112,9 +119,9 @@ impl<'a> Walk<'a> {
                 self.expressions(args)
             }
             NodeEnum::AArrayExpr(AArrayExpr { elements, list_start: _, list_end: _, location: _ }) => {
-                self.expressions(elements)
+                self.elements(elements)
             }
-            NodeEnum::List(List { items }) => self.expressions(items),
+            NodeEnum::List(List { items }) => self.elements(items),
             NodeEnum::NamedArgExpr(argument) => {
                 let NamedArgExpr { xpr, arg, name: _, argnumber: _, location: _ } = argument.as_ref();
                 self.optional(xpr.as_deref())?;
@@ -177,8 +184,8 @@ impl<'a> Walk<'a> {
         self.expand(
             lefts
                 .saturating_sub(1)
-                .saturating_mul(left)
-                .saturating_add((rights - 1).saturating_mul(right))
+                .saturating_mul(left.nodes.into())
+                .saturating_add((rights - 1).saturating_mul(right.nodes.into()))
                 .saturating_add(1),
         )
     }
@@ -241,7 +248,6 @@ impl<'a> Walk<'a> {
 
 /// How many times either side of an operation stands in what PostgreSQL makes of it.
 fn copies(expression: &AExpr) -> (u64, u64) {
-    let is_constant = |item: &&Node| matches!(item.node, Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_)));
     match AExprKind::try_from(expression.kind) {
         Ok(AExprKind::AexprBetween | AExprKind::AexprNotBetween) => (2, 1),
         Ok(AExprKind::AexprBetweenSym | AExprKind::AexprNotBetweenSym) => (4, 2),
@@ -257,6 +263,10 @@ fn copies(expression: &AExpr) -> (u64, u64) {
         },
         _ => (1, 1),
     }
+}
+
+fn is_constant(item: &&Node) -> bool {
+    matches!(item.node, Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_)))
 }
 
 /// Whether a type is `text`; which text that is, [`Walk::type_name`] judges.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use pg_query::protobuf::{JoinExpr, JoinType};
 
 use super::{Walk, names};
-use crate::columns::{Column, Columns, Found, Restriction};
+use crate::columns::{Column, Columns, Found, Restriction, Weight};
 use crate::rejection::Rejection;
 
 impl<'a> Walk<'a> {
@@ -41,7 +41,7 @@ impl<'a> Walk<'a> {
             // The condition sees the two sides, and nothing that stands beside the join.
             let beside: Vec<_> = self.level().items.drain(..before).collect();
             let rows = std::mem::replace(&mut self.level().rows, vec![left, right]);
-            self.condition(quals.as_deref())?;
+            self.moved_condition(quals.as_deref())?;
             self.level().rows = rows;
             self.level().items.splice(..0, beside);
         }
@@ -95,9 +95,12 @@ impl<'a> Walk<'a> {
         }
         let is_merged = |column: &&Column| column.name.as_deref().is_some_and(|name| merges.contains(name));
         let weight = |name: &str| {
-            let [left, right] = [left, right].map(|side| side.weight(name).unwrap_or(1));
-            // Of a full join it is the first of both that isn't null.
-            if is_full { left.saturating_add(right) } else { left.max(right) }
+            let [left, right] = [left, right].map(|side| side.weight(name).unwrap_or_default());
+            match is_full {
+                // It is the first of both that isn't null.
+                true => Weight { nodes: left.nodes.saturating_add(right.nodes), ..left.united(right) },
+                false => left.most(right),
+            }
         };
         let mut row =
             Columns::all(merged.iter().map(|name| Column { weight: weight(name), ..Column::free(name.as_str()) }))?;
@@ -105,7 +108,7 @@ impl<'a> Walk<'a> {
             let others = side.known().iter().filter(|column| !is_merged(column)).cloned();
             row.extend(&Columns::all(others)?)?;
             if side.is_open() {
-                row.push_unknown();
+                row.push_unknown_of(side.heaviest());
             }
         }
         if !is_certain {

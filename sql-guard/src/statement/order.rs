@@ -21,7 +21,7 @@ pub(super) enum Clause {
 impl<'a> Walk<'a> {
     /// Judges the items of a clause, given the output columns of its query level.
     pub(super) fn clause(&mut self, items: &'a [Node], clause: Clause, output: &Columns) -> Result<(), Rejection> {
-        items.iter().try_for_each(|item| self.item(item, clause, output))
+        items.iter().try_for_each(|item| self.moved(|walk| walk.item(item, clause, output)))
     }
 
     fn item(&mut self, item: &'a Node, clause: Clause, output: &Columns) -> Result<(), Rejection> {
@@ -63,10 +63,12 @@ impl<'a> Walk<'a> {
 
     /// A whole number is the place of an output column.
     fn place(&self, place: i32, location: i32, output: &Columns) -> Result<(), Rejection> {
-        let restriction = match usize::try_from(place).ok().and_then(|place| place.checked_sub(1)) {
-            Some(at) if at < output.placed().len() => output.placed()[at].restriction,
-            _ => output.worst(),
+        let at = usize::try_from(place).ok().and_then(|place| place.checked_sub(1));
+        let (restriction, weight) = match at.and_then(|at| output.placed().get(at)) {
+            Some(column) => (column.restriction, column.weight),
+            None => (output.worst(), output.heaviest()),
         };
+        self.count_moved(weight)?;
         self.admit(restriction, Place::Combined, &format!("column {place} of the result"), location).map(drop)
     }
 
@@ -86,6 +88,7 @@ impl<'a> Walk<'a> {
         if !is_output {
             return self.expression(item);
         }
+        self.count_moved(output.weight(name).unwrap_or_default())?;
         let restriction = match output.find(name) {
             Found::Column(restriction) => restriction,
             // It may be an output column of unknown name, or an input column.

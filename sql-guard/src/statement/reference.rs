@@ -7,7 +7,7 @@ use shared_protocol::names::{closest, did_you_mean};
 
 use super::call::Calls;
 use super::{Mode, Place, Walk, string};
-use crate::columns::{Columns, Found, Restriction};
+use crate::columns::{Columns, Found, Restriction, Weight};
 use crate::parse::only_place;
 use crate::rejection::Rejection;
 use crate::scope::{self, Item, Meaning};
@@ -90,7 +90,8 @@ impl<'a> Walk<'a> {
     /// Judges a whole row of an item as a value: it has every column in it.
     fn whole_row(&self, item: &Item, location: i32) -> Result<(), Rejection> {
         // As a value it is made of all its columns.
-        self.expand(item.columns.whole_weight() + 1)?;
+        let Weight { nodes, copies } = item.columns.whole_weight();
+        self.refer(Weight { nodes: nodes.saturating_add(1), copies }, Some(&item.name), "*")?;
         match item.columns.worst() {
             restriction if restriction == Restriction::Free || self.lets_convert(restriction) => Ok(()),
             Restriction::Fixed => {
@@ -138,7 +139,8 @@ impl<'a> Walk<'a> {
         // Two items of a level may have the same name where their schemas differ; whichever is meant, it counts.
         let mut strictest = None;
         let items = scope::items(&self.levels, alias);
-        self.expand(items.iter().filter_map(|item| item.columns.weight(column)).max().unwrap_or(1).into())?;
+        let weights = items.iter().filter_map(|item| item.columns.weight(column));
+        self.refer(weights.reduce(Weight::most).unwrap_or_default(), Some(alias), column)?;
         for item in items {
             match item.columns.find(column) {
                 Found::Column(restriction) => strictest = strictest.max(Some(restriction)),
@@ -187,7 +189,7 @@ impl<'a> Walk<'a> {
     }
 
     fn unqualified_column(&self, column: &str, place: Place, location: i32) -> Result<Restriction, Rejection> {
-        self.expand(scope::weight(&self.levels, column).into())?;
+        self.refer(scope::weight(&self.levels, column), None, column)?;
         match scope::meaning(&self.levels, column) {
             Meaning::Column(Restriction::Hidden) | Meaning::Perhaps(Restriction::Hidden) => {}
             Meaning::Column(restriction) | Meaning::Perhaps(restriction) => {
@@ -232,7 +234,9 @@ impl<'a> Walk<'a> {
         self.still_wanted()?;
         // The place is looked for only where it is told: that reads the whole text.
         sides.into_iter().try_for_each(|side| {
-            self.expand(side.weight(column).unwrap_or(1).into())?;
+            let weight = side.weight(column).unwrap_or_default();
+            self.expand(weight.nodes.into())?;
+            self.count_moved(weight)?;
             let judged = match side.find(column) {
                 Found::Column(Restriction::Hidden) | Found::Nothing => {
                     Err(self.column_not_found(column, column, std::slice::from_ref(side), -1))

@@ -54,9 +54,9 @@ impl<'a> Walk<'a> {
 
     /// The columns of an expression, and how many nodes each reference to it stands for.
     fn measured_table(&mut self, cte: &'a CommonTableExpr) -> Result<(Columns, u64), Rejection> {
-        let (columns, size) = self.measured(|walk| walk.common_table(cte))?;
+        let (columns, whole) = self.measured(|walk| walk.common_table(cte))?;
         Ok(match CteMaterialize::try_from(cte.ctematerialized) {
-            Ok(CteMaterialize::Never) => (columns, size),
+            Ok(CteMaterialize::Never) => (columns, whole.nodes.into()),
             Ok(CteMaterialize::Always) => (columns.computed(), 1),
             _ => (columns, 1),
         })

@@ -19,11 +19,21 @@ const TABLES: &[(&str, &[&str])] = &[
 impl Shop {
     /// The shop as somebody with these rules sees it.
     pub(crate) async fn access(guard: &Guard, policy: Policy) -> Arc<Access> {
-        let relations = TABLES.iter().map(|(name, columns)| {
-            Relation::table("public", name, columns.iter().map(|name| Column::new(name, TypeName::text())))
-        });
-        let shop = Self { search_path: vec!["public".to_string()], relations: relations.collect() };
+        Self::of(guard, policy, Self::tables()).await
+    }
+
+    /// What somebody with these rules sees of these tables.
+    pub(crate) async fn of(guard: &Guard, policy: Policy, relations: Vec<Relation>) -> Arc<Access> {
+        let shop = Self { search_path: vec!["public".to_string()], relations };
         guard.access(Arc::new(shop), Arc::new(policy)).await.expect("the guard has time")
+    }
+
+    /// Its tables.
+    pub(crate) fn tables() -> Vec<Relation> {
+        let table = |(name, columns): &(&str, &[&str])| {
+            Relation::table("public", name, columns.iter().map(|name| Column::new(name, TypeName::text())))
+        };
+        TABLES.iter().map(table).collect()
     }
 }
 
