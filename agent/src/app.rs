@@ -16,10 +16,11 @@ use tracing::{info, warn};
 
 use crate::config::{Config, HttpConfig, TranslatorConfig};
 use crate::http::{self, Parts};
-use crate::mcp::behalf::{self, SHARED, TELL_CALLERS_APART};
+use crate::mcp::behalf::{SHARED, TELL_CALLERS_APART};
 use crate::mcp::catalogs::Catalogs;
 use crate::mcp::client::Client;
 use crate::mcp::link::Link;
+use crate::mcp::sharing;
 use crate::pipeline::Pipeline;
 use crate::telemetry::metric;
 use crate::translator::Translator;
@@ -91,7 +92,7 @@ impl App {
         let watch = async {
             // Without keys callers have no names, and there is nobody to tell apart.
             let watched = !http.keys.is_empty();
-            let refused = watched && end.run_until_cancelled(behalf::watch_over(&client)).await.is_some();
+            let refused = watched && end.run_until_cancelled(sharing::watch_over(&client)).await.is_some();
             if refused {
                 end.cancel();
             }

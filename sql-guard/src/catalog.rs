@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::functions;
 use crate::system::PG_CATALOG;
 use crate::words::Words;
 
@@ -170,14 +169,6 @@ pub struct Function {
     pub has_settings: bool,
     /// The functions that an aggregate works with.
     pub uses: Vec<FunctionRef>,
-}
-
-impl Function {
-    /// Whether a call may leave something behind in its session. What came with an extension and is said to change nothing doesn't,
-    /// unless it is known to do more than its arguments say.
-    pub(crate) fn leaves_traces(&self) -> bool {
-        self.extension.is_none() || self.volatility == Volatility::Volatile || functions::reaches_far(self)
-    }
 }
 
 /// `pg_proc.provolatile`.

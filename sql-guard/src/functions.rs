@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use shared_protocol::error::ErrorCode;
 use shared_protocol::names::{closest, did_you_mean};
 
-use crate::catalog::Function;
+use crate::catalog::{Function, Volatility};
 use crate::rejection::Rejection;
 
 /// Made by `tools/functions.py`: name, numbers of arguments, decision and class.
@@ -227,6 +227,12 @@ pub(crate) fn of_extension(extension: &str, name: &str) -> Option<bool> {
 /// Whether a function came with an extension and is known to reach beyond its arguments: by a text that it runs, say.
 pub(crate) fn reaches_far(function: &Function) -> bool {
     function.extension.as_deref().and_then(|extension| of_extension(extension, &function.name)) == Some(false)
+}
+
+/// Whether a call of a function may leave something behind in its session. What came with an extension and is said to change nothing
+/// doesn't, unless it is known to do more than its arguments say.
+pub(crate) fn leaves_traces(function: &Function) -> bool {
+    function.extension.is_none() || function.volatility == Volatility::Volatile || reaches_far(function)
 }
 
 /// Functions of extensions of which PostgreSQL's word alone says too little or too much.

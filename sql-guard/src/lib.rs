@@ -21,6 +21,7 @@ mod statement;
 mod system;
 mod types;
 mod verdicts;
+mod weight;
 mod words;
 mod wrapper;
 

@@ -2,7 +2,8 @@
 
 use pg_query::protobuf::CommonTableExpr;
 
-use crate::columns::{Columns, Found, Restriction, Weight};
+use crate::columns::{Columns, Found, Restriction};
+use crate::weight::Weight;
 
 /// One query level.
 #[derive(Debug, Default)]

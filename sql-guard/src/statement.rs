@@ -28,13 +28,14 @@ use shared_protocol::error::ErrorCode;
 
 use crate::access::Access;
 use crate::catalog::{ObjectId, RelationName};
-use crate::columns::{Column, Columns, Restriction, Weight};
+use crate::columns::{Column, Columns, Restriction};
 use crate::limits::Limits;
 use crate::parse::{FLATTEN, first_token, only_place};
 use crate::placeholders::Placeholders;
 use crate::pool::Abandoned;
 use crate::rejection::Rejection;
 use crate::scope::Level;
+use crate::weight::Weight;
 use expansion::Expansion;
 use kind::{not_a_query, variant, write_denied};
 use order::Clause;

@@ -5,6 +5,7 @@ pub mod catalogs;
 pub mod client;
 mod in_flight;
 pub mod link;
+pub mod sharing;
 pub(crate) mod transport;
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub(crate) struct Session {
 
 impl Session {
     /// Whether the client wants messages at the level info.
-    pub(crate) fn logs_info(&self) -> bool {
+    fn logs_info(&self) -> bool {
         !self.is_quiet.load(Ordering::Relaxed)
     }
 }
@@ -75,7 +75,7 @@ impl ServerHandler for Session {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        tools::call(&request, self, &context).await.map(Into::into)
+        tools::call(&request, self.logs_info(), &context).await.map(Into::into)
     }
 
     async fn list_resources(

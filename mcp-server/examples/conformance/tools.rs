@@ -12,7 +12,6 @@ use rmcp::{ErrorData, RoleServer};
 use serde_json::{Value, json};
 
 use crate::ask::{self, internal};
-use crate::fixture::Session;
 use crate::samples::{PNG, WAV};
 
 /// The pause between two messages of one call.
@@ -69,7 +68,7 @@ fn tool(name: &'static str, description: &'static str, schema: Value) -> Tool {
 
 pub(crate) async fn call(
     request: &CallToolRequestParams,
-    session: &Session,
+    logs_info: bool,
     context: &RequestContext<RoleServer>,
 ) -> Result<CallToolResult, ErrorData> {
     let argument = |name: &str| request.arguments.as_ref()?.get(name)?.as_str();
@@ -87,7 +86,7 @@ pub(crate) async fn call(
             resource("test://mixed-content-resource", "application/json", r#"{"test":"data","value":123}"#),
         ],
         "test_tool_with_logging" => {
-            log_thrice(session, context).await.map_err(internal)?;
+            log_thrice(logs_info, context).await.map_err(internal)?;
             vec![ContentBlock::text("All was logged.")]
         }
         "test_tool_with_progress" => {
@@ -123,9 +122,9 @@ pub(crate) fn resource(uri: &str, mime_type: &str, text: &str) -> ContentBlock {
     ContentBlock::resource(ResourceContents::text(text, uri).with_mime_type(mime_type))
 }
 
-async fn log_thrice(session: &Session, context: &RequestContext<RoleServer>) -> Result<(), ServiceError> {
+async fn log_thrice(logs_info: bool, context: &RequestContext<RoleServer>) -> Result<(), ServiceError> {
     for text in ["Tool execution started", "Tool processing data", "Tool execution completed"] {
-        if session.logs_info() {
+        if logs_info {
             let params = json!({ "level": "info", "data": text });
             let mut message = CustomNotification::new("notifications/message", Some(params));
             // It goes where the call's answer goes.

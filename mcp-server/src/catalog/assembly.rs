@@ -7,8 +7,8 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::postgres::types::Oid;
 
+use super::extras::{ColumnKey, Extras};
 use super::identifier::quoted;
-use super::introspect::{ColumnKey, Extras, TypeKey, base_type};
 
 /// PostgreSQL's own numbers of the types whose modifier is a length or digits.
 const BPCHAR: Oid = Oid(1042);
@@ -19,6 +19,9 @@ const NUMERIC: Oid = Oid(1700);
 
 /// Bytes that PostgreSQL counts in a modifier before what it means.
 const HEADER: i32 = 4;
+
+/// A type with its modifier, such as the digits of a numeric.
+pub(super) type TypeKey = (Oid, i32);
 
 /// Names of relations and columns by their numbers; those of columns that the role may not read are told to indexes alone, which
 /// are left out later where they speak of them.
@@ -318,4 +321,10 @@ mod tests {
         check(NUMERIC, (2 << 16 | (-3 & 0x7ff)) + HEADER, None, Some((2, -3)));
         check(Oid(23), 7, None, None);
     }
+}
+
+/// The type that a column's domain is based on.
+pub(super) fn base_type(column: &PgRow) -> Option<TypeKey> {
+    let base: Option<Oid> = column.get("base_oid");
+    base.map(|base| (base, column.get("base_modifier")))
 }

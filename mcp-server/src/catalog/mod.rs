@@ -6,6 +6,7 @@ mod catalogs;
 mod changes;
 pub mod ddl;
 pub mod erd;
+mod extras;
 mod facts;
 mod identifier;
 mod introspect;

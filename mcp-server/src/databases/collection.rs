@@ -9,7 +9,8 @@ use sqlx::ConnectOptions;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::connect::{ConnectError, SessionPins, connect_options};
+use super::connect::{SessionPins, connect_options};
+use super::error::ConnectError;
 use super::{Database, Host};
 use crate::config::{Config, DatabaseConfig, is_database_name};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Database;
-use super::connect::ConnectError;
+use super::error::ConnectError;
 
 /// One host's connections.
 #[derive(Debug)]

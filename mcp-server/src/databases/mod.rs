@@ -2,6 +2,7 @@
 
 mod collection;
 mod connect;
+mod error;
 mod host;
 mod role;
 mod session;
@@ -13,7 +14,8 @@ use std::time::Duration;
 use deadpool::managed::{Object, Pool, PoolError, Timeouts};
 
 pub use collection::{Databases, DiscoverError};
-pub use connect::{ConnectError, Profile, SessionManager, SessionPins};
+pub use connect::{Profile, SessionManager, SessionPins};
+pub use error::{AcquireError, ConnectError};
 pub use host::Host;
 pub use role::{Finding, Grade, RoleReport};
 pub use session::{CancelError, Canceller, Session};
@@ -38,22 +40,6 @@ pub struct Database {
     default_schema: Option<String>,
     pool: Pool<SessionManager>,
     canceller: Canceller,
-}
-
-/// Why there is no session.
-#[derive(Debug, thiserror::Error)]
-pub enum AcquireError {
-    /// All sessions are busy and stayed so.
-    #[error("all {size} connections to the database stayed busy for {} ms", .waited.as_millis())]
-    Busy {
-        /// Number of sessions.
-        size: usize,
-        /// How long was waited.
-        waited: Duration,
-    },
-    /// A new session couldn't be made.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
 }
 
 impl Database {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::keys::{Authenticator, Principal};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connection::{Ending, Terms};
-use super::legacy_sse::Streams;
-use super::streamable_http::Sessions;
+use super::connection::{Arrival, Ending, Terms};
+use super::directory::Directory;
+use super::streamable_http::session::Sessions;
 use crate::config::ListenerConfig;
 use crate::mcp::host::Host;
 
@@ -30,8 +30,8 @@ pub struct Gate<H> {
     pub(super) places: Arc<Semaphore>,
     /// The sessions of Streamable HTTP.
     pub(super) sessions: Sessions,
-    /// The streams of the HTTP+SSE transport that came before it.
-    pub(super) streams: Streams,
+    /// The streams of the HTTP+SSE transport that came before it, each by where its messages go.
+    pub(super) streams: Directory<mpsc::Sender<Arrival>>,
     /// The connections' tasks.
     pub(super) connections: TaskTracker,
     /// No new calls; connections end when theirs are answered.
@@ -55,7 +55,7 @@ impl<H: Host> Gate<H> {
             places: Arc::new(Semaphore::new(config.max_connections)),
             config: Arc::new(config),
             sessions: Sessions::default(),
-            streams: Streams::default(),
+            streams: Directory::default(),
             connections,
             draining,
             kill,

@@ -19,7 +19,6 @@ use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::connection::{self, Arrival};
-use super::directory::Directory;
 use super::gate::Gate;
 use super::outgoing::{self, Outgoing};
 use super::refusal::Refusal;
@@ -40,9 +39,6 @@ const TAKE_LIMIT: Duration = Duration::from_secs(5);
 
 /// How often a stream on which nothing happens says that it is alive; a client that is gone is found out that way.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-
-/// The open streams, each by where its messages go.
-pub(super) type Streams = Directory<mpsc::Sender<Arrival>>;
 
 /// Opens a stream, which is a connection until either side ends it.
 pub(super) async fn open(gate: Gate<impl Host>, principal: Principal, request: Request) -> Result<Response, Refusal> {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::reach::{Question, Reached};
 use super::{Access, lock};
 use crate::catalog::{self, FunctionRef, Planned, Relation, RelationName, TypeName, View};
-use crate::columns::{Column, Columns, Restriction, Weight};
+use crate::columns::{Column, Columns, Restriction};
 use crate::functions;
 use crate::statement::definition;
 use crate::system::{HARMLESS_VIEWS, PG_CATALOG, is_system_schema};
+use crate::weight::Weight;
 use crate::words::Words;
 
 /// What a relation is to the caller.

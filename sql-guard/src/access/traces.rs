@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::Access;
-use crate::catalog::{Function, FunctionRef, Planned, TypeName, Volatility};
+use crate::catalog::{FunctionRef, Planned, TypeName, Volatility};
 use crate::functions::{self, Standing};
 use crate::system::PG_CATALOG;
 use crate::types;
@@ -34,7 +34,7 @@ impl Access {
     pub(crate) fn leaves_traces(&self, function: &FunctionRef) -> bool {
         match function {
             FunctionRef::BuiltIn(name) => functions::standing(name) != Standing::Allowed,
-            FunctionRef::User(id) => self.catalog.function(*id).is_none_or(Function::leaves_traces),
+            FunctionRef::User(id) => self.catalog.function(*id).is_none_or(functions::leaves_traces),
         }
     }
 

@@ -172,7 +172,7 @@ impl<'a> Walk<'a> {
 
     /// Notes that a function of the database's own may run. What came with an extension and changes nothing leaves nothing behind.
     pub(super) fn runs(&self, function: &Function) {
-        if function.leaves_traces() {
+        if functions::leaves_traces(function) {
             self.runs_code.set(true);
         }
     }

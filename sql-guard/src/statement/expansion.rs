@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use shared_protocol::error::ErrorCode;
 
 use super::{Mode, Walk};
-use crate::columns::{Columns, Weight};
+use crate::columns::Columns;
 use crate::rejection::Rejection;
 use crate::scope;
+use crate::weight::Weight;
 
 /// Most nodes that PostgreSQL may put in place of a statement's references, and copy with its conditions: some 2 KB of its memory for
 /// each.

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use pg_query::protobuf::{JoinExpr, JoinType};
 
 use super::{Walk, names};
-use crate::columns::{Column, Columns, Found, Restriction, Weight};
+use crate::columns::{Column, Columns, Found, Restriction};
 use crate::rejection::Rejection;
+use crate::weight::Weight;
 
 impl<'a> Walk<'a> {
     /// Judges a join and tells its row: merged columns first, then the others of either side.

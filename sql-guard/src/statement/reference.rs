@@ -7,11 +7,12 @@ use shared_protocol::names::{closest, did_you_mean};
 
 use super::call::Calls;
 use super::{Mode, Place, Walk, string};
-use crate::columns::{Columns, Found, Restriction, Weight};
+use crate::columns::{Columns, Found, Restriction};
 use crate::parse::only_place;
 use crate::rejection::Rejection;
 use crate::scope::{self, Item, Meaning};
 use crate::types;
+use crate::weight::Weight;
 
 /// Columns that every table has.
 const SYSTEM_COLUMNS: &[&str] = &["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];

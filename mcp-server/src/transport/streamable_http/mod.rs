@@ -5,7 +5,8 @@
 
 mod answer;
 mod routes;
-mod sessions;
+pub(super) mod session;
+mod visit;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,14 +23,12 @@ use rmcp::model::{ClientJsonRpcMessage, ClientRequest, JsonRpcMessage};
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 
 use self::answer::{Answer, Kept};
-use self::sessions::Visit;
+use self::visit::Visit;
 use super::gate::Gate;
 use super::refusal::Refusal;
 use super::request_body;
 use crate::executor::Held;
 use crate::mcp::host::Host;
-
-pub(super) use self::sessions::Sessions;
 
 /// The header that names a session.
 pub(super) const SESSION_ID: &str = "mcp-session-id";
