@@ -259,7 +259,7 @@ impl Oracle {
                 return Ok(Ok(Outcome::TooLarge));
             }
             (Answer::Rows(rows), _) if rows.len() >= MAX_ROWS => return Ok(Ok(Outcome::TooLarge)),
-            _ if seen(query, left) == seen(query, right) => {
+            _ if is_same(&seen(query, left), &seen(query, right)) => {
                 let is_refused = matches!(left, Answer::Error { .. });
                 return Ok(Ok(if is_refused { Outcome::Refused } else { Outcome::Compared }));
             }
@@ -273,7 +273,7 @@ impl Oracle {
             let left = seen(query, &self.left.answer(query.text()).await?);
             let right = seen(query, &self.right.answer(query.text()).await?);
             let control = seen(query, &self.control.answer(query.text()).await?);
-            if left != control || left == right {
+            if left != control || is_same(&left, &right) {
                 return Ok(Ok(Outcome::Unsteady));
             }
         }
@@ -390,6 +390,37 @@ fn seen(query: &CheckedQuery, answer: &Answer) -> Answer {
     }
     rows.sort_unstable();
     Answer::Rows(rows)
+}
+
+/// Whether two answers are the same but for how floats were rounded: rows of another length may lie, and be added up, in another
+/// order.
+fn is_same(left: &Answer, right: &Answer) -> bool {
+    match (left, right) {
+        (Answer::Rows(left), Answer::Rows(right)) => left == right || rounded(left) == rounded(right),
+        _ => left == right,
+    }
+}
+
+/// Rows with every number in them that has a point told to ten digits, in order.
+fn rounded(rows: &[Vec<Option<Vec<u8>>>]) -> Vec<Vec<Option<String>>> {
+    let cell = |cell: &Vec<u8>| {
+        let text = String::from_utf8_lossy(cell);
+        let is_of_number = |character: char| character.is_ascii_digit() || matches!(character, '.' | '-' | '+' | 'e');
+        let parts = text.split_inclusive(|character| !is_of_number(character));
+        parts
+            .map(|part| {
+                let number = part.trim_end_matches(|character| !is_of_number(character));
+                match number.parse::<f64>() {
+                    Ok(value) if number.contains('.') => format!("{value:.9e}{}", &part[number.len()..]),
+                    _ => part.to_owned(),
+                }
+            })
+            .collect::<String>()
+    };
+    let mut rows: Vec<Vec<Option<String>>> =
+        rows.iter().map(|row| row.iter().map(|value| value.as_ref().map(cell)).collect()).collect();
+    rows.sort_unstable();
+    rows
 }
 
 fn shape(query: &CheckedQuery, answer: &Answer) -> Option<Failure> {

@@ -2,6 +2,7 @@
 
 mod contents;
 mod hidden_names;
+mod operators;
 mod reach;
 mod routines;
 mod sight;
@@ -16,6 +17,7 @@ use crate::catalog::{Catalog, ObjectId, Relation, RelationName, TypeName};
 use crate::columns::Restriction;
 use crate::policy::Policy;
 use hidden_names::HiddenNames;
+use operators::Operators;
 
 pub(crate) use sight::Sight;
 
@@ -32,6 +34,8 @@ pub struct Access {
     /// The same for functions behind operators, and for what types run.
     behind: Mutex<HashMap<ObjectId, Option<String>>>,
     types: Mutex<HashMap<TypeName, Option<String>>>,
+    /// What the names of the database's own operators lead to.
+    operators: Mutex<HashMap<String, Arc<Operators>>>,
     restricts: OnceLock<bool>,
     hook_denied: OnceLock<Option<String>>,
     hooks_leave_traces: OnceLock<bool>,
@@ -40,6 +44,7 @@ pub struct Access {
     odd_functions: OnceLock<Vec<String>>,
     hidden_names: OnceLock<HiddenNames>,
     masks: OnceLock<Box<Access>>,
+    widest: OnceLock<usize>,
     /// Whether this is what the masks alone make of the database: tables that rules hide are there, and no rule but a mask counts.
     is_of_masks: bool,
 }
@@ -64,6 +69,7 @@ impl Access {
             routines: Mutex::default(),
             behind: Mutex::default(),
             types: Mutex::default(),
+            operators: Mutex::default(),
             restricts: OnceLock::new(),
             hook_denied: OnceLock::new(),
             hooks_leave_traces: OnceLock::new(),
@@ -71,6 +77,7 @@ impl Access {
             odd_functions: OnceLock::new(),
             hidden_names: OnceLock::new(),
             masks: OnceLock::new(),
+            widest: OnceLock::new(),
             is_of_masks: false,
         }
     }
@@ -100,6 +107,14 @@ impl Access {
         }
         self.restricts();
         self.judge_all();
+    }
+
+    /// How many fields a row has at most.
+    pub(crate) fn widest(&self) -> usize {
+        /// A row that is of no relation has so many at most, as a rule: PostgreSQL's functions take no more arguments.
+        const OF_FUNCTIONS: usize = 100;
+        let of_relations = || self.catalog.relations().map(|relation| relation.columns.len()).max();
+        *self.widest.get_or_init(|| of_relations().unwrap_or_default().max(OF_FUNCTIONS))
     }
 
     /// What the caller may do with each column of a relation, in order; nothing where the relation is hidden or isn't there.

@@ -264,6 +264,11 @@ pub trait Catalog: Send + Sync {
         None
     }
 
+    /// The database's own name, by which names may begin; nothing where it isn't known.
+    fn database(&self) -> Option<&str> {
+        None
+    }
+
     /// All operators of that name.
     fn operators(&self, name: &str) -> &[Operator] {
         let _ = name;

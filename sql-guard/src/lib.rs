@@ -183,6 +183,19 @@ impl CheckedQuery {
         &self.text
     }
 
+    /// About how many bytes it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let names = self
+            .outputs
+            .names
+            .iter()
+            .map(|name| size_of::<Option<Arc<str>>>() + name.as_ref().map_or(0, |name| name.len()));
+        let relations = self.relations.iter().map(|of| size_of::<RelationName>() + of.schema.len() + of.name.len());
+        let places =
+            (self.masked.len() + self.fixed.len()) * size_of::<usize>() + self.in_from.len() * size_of::<ObjectId>();
+        self.text.len() + names.sum::<usize>() + relations.sum::<usize>() + places
+    }
+
     /// The highest `$n`; all from `$1` up to it stand in the text.
     pub fn placeholders(&self) -> usize {
         self.placeholders

@@ -28,8 +28,18 @@ pub(crate) struct Item {
 pub(crate) struct Cte<'a> {
     pub(crate) name: &'a str,
     pub(crate) state: CteState<'a>,
-    /// How many nodes each reference to it stands for: where it isn't MATERIALIZED however often it is named, all of its query.
-    pub(crate) weight: u64,
+    pub(crate) size: CteSize,
+}
+
+/// What a reference to a common table expression stands for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum CteSize {
+    /// Nothing but its rows: they are computed once.
+    Computed,
+    /// So many written nodes at the first reference, where there may be no other; nothing but its rows at others.
+    Once(u64),
+    /// All of its query at each reference: so many nodes, of which so many are written.
+    Always { nodes: u64, written: u64 },
 }
 
 /// How far a common table expression has been judged. WITH RECURSIVE makes the later ones visible to the earlier ones, so one may

@@ -112,8 +112,8 @@ pub(crate) struct Walk<'a> {
     abandoned: Abandoned,
 }
 
-/// Most column names in all lists of a statement together: some 16 MB.
-const MAX_COLUMN_NAMES: usize = 1_000_000;
+/// Most column names in all lists of a statement together: some 8 MB here, and 200 MB of PostgreSQL's.
+const MAX_COLUMN_NAMES: usize = 500_000;
 
 impl<'a> Walk<'a> {
     /// A walk that has seen nothing yet.
@@ -220,8 +220,7 @@ impl<'a> Walk<'a> {
                 let output = self.select(left)?;
                 let other = self.select(right)?;
                 self.combined(output.worst().max(other.worst()), "a set operation such as UNION")?;
-                self.unite(&output)?;
-                self.unite(&other)?;
+                self.unite([&output, &other])?;
                 output.united(&other)
             }
             (None, None) if !values_lists.is_empty() => self.values(values_lists)?,
@@ -333,6 +332,7 @@ impl<'a> Walk<'a> {
             }
             let (restriction, weight) = self.measured(|walk| walk.value(value, place))?;
             if reference::is_row_expansion(value) {
+                self.expand_fields(weight)?;
                 outputs.push_unknown_of(weight);
                 continue;
             }

@@ -129,11 +129,17 @@ pub(crate) fn refusal(name: &str) -> Option<&'static str> {
         return None;
     }
     Some(match REFUSED.contains(&element) {
-        true if element.starts_with("reg") => "looks up names of objects that may be hidden",
+        true if looks_names_up(element) => "looks up names of objects that may be hidden",
         true => "is internal to the server",
         false if element.starts_with("pg_") => "is a system catalog's row type",
         false => "is not one of PostgreSQL's that are known to be harmless",
     })
+}
+
+/// Whether a type of PostgreSQL's, or an array of it, takes names of objects for values, hidden ones too.
+pub(crate) fn looks_names_up(name: &str) -> bool {
+    let element = name.strip_prefix('_').unwrap_or(name);
+    element.starts_with("reg") && REFUSED.contains(&element)
 }
 
 /// Other words by which PostgreSQL's types go in SQL.

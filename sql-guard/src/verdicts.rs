@@ -9,13 +9,13 @@ use shared_protocol::error::ErrorCode;
 use crate::CheckedQuery;
 use crate::rejection::Rejection;
 
-/// Most bytes of all texts that are remembered.
+/// Most bytes of all that is remembered.
 const MOST_BYTES: u64 = 8 << 20;
 
 /// Longest text that is remembered, in bytes.
 const LONGEST: usize = 16 << 10;
 
-/// What an entry takes besides its text, in bytes.
+/// What an entry takes besides its text and what is known of it, in bytes.
 const ENTRY_BYTES: usize = 256;
 
 type Verdict = Result<CheckedQuery, Rejection>;
@@ -34,7 +34,11 @@ struct Kept {
 impl Verdicts {
     /// None yet.
     pub(crate) fn new() -> Self {
-        let weight = |_: &u64, kept: &Arc<Kept>| u32::try_from(kept.text.len() * 2 + ENTRY_BYTES).unwrap_or(u32::MAX);
+        let bytes = |kept: &Kept| {
+            let of_verdict = kept.verdict.as_ref().map_or(kept.text.len(), CheckedQuery::bytes);
+            kept.text.len() + of_verdict + ENTRY_BYTES
+        };
+        let weight = move |_: &u64, kept: &Arc<Kept>| u32::try_from(bytes(kept)).unwrap_or(u32::MAX);
         Self { kept: Cache::builder().max_capacity(MOST_BYTES).weigher(weight).build() }
     }
 

@@ -334,6 +334,73 @@ async fn what_would_be_copied_to_too_many_partitions_is_refused() {
 }
 
 #[tokio::test]
+async fn what_would_be_copied_or_compared_too_often_is_refused() {
+    let guard = patient();
+    let shop = Shop::access(&guard, Policy::default()).await;
+    let wide = |columns: usize| format!("w AS MATERIALIZED (SELECT {})", parts(0..columns, ",", "1 AS c#"));
+    let within = |depth: usize, columns: usize| {
+        let (open, close) = ("(SELECT * FROM ".repeat(depth), " LIMIT 9) AS q".repeat(depth));
+        format!("WITH {} SELECT 1 FROM {open}w{close} WHERE q IS NOT NULL", wide(columns))
+    };
+    let of_rows = |levels: usize| {
+        let row = "SELECT orders AS r, id, total FROM orders".to_owned();
+        let rows = (0..levels).fold(row, |inner, level| {
+            format!(
+                "SELECT CASE WHEN id={level} THEN r WHEN total={level} THEN r END AS r, id, total FROM ({inner}) AS q"
+            )
+        });
+        format!("SELECT (r).* FROM ({rows}) AS q")
+    };
+    let windows = |count: usize, window: &str| {
+        format!(
+            "SELECT ARRAY[{}] FROM orders WINDOW w AS (ORDER BY id)",
+            parts(0..count, ",", &format!("sum(id) OVER {window}"))
+        )
+    };
+    for text in [
+        format!("WITH {} SELECT 1 FROM w {}", wide(1_600), parts(0..60, " ", "NATURAL JOIN w AS a#")),
+        format!("WITH {} SELECT 1 FROM w {}", wide(200), parts(0..20, " ", "NATURAL LEFT JOIN w AS a#")),
+        format!(
+            "WITH {} SELECT 1 FROM w {}",
+            wide(200),
+            parts(0..20, " ", &format!("JOIN w AS a# USING ({})", parts(0..200, ",", "c#")))
+        ),
+        // Each is copied with all that is inside it.
+        within(200, 800),
+        within(100, 1_600),
+        within(200, 800).replace("LIMIT 9", "ORDER BY c1"),
+        format!(
+            "WITH t0 AS ({}), {} SELECT * FROM t199",
+            parts(0..800, ",", "1 AS c#").replacen('1', "SELECT 1", 1),
+            parts(1..200, ", ", "t# AS (SELECT * FROM t@)")
+        ),
+        format!("WITH {} SELECT 1 FROM ({}) AS q", wide(1_500), union(150, "TABLE w")),
+        of_rows(12),
+        windows(1_000, "(ORDER BY id+#)"),
+    ] {
+        assert!(stands_for_too_much(&guard, &text, &shop).await, "{text:.200}");
+    }
+    for text in [
+        format!("WITH {} SELECT 1 FROM w {}", wide(100), parts(0..10, " ", "NATURAL JOIN w AS a#")),
+        format!("SELECT 1 FROM orders {}", parts(0..150, " ", "JOIN orders AS a# USING (id, user_id)")),
+        within(30, 400),
+        within(200, 20),
+        format!("SELECT {}1{}", "(SELECT 1+".repeat(150), ")".repeat(150)),
+        format!("WITH {} SELECT 1 FROM ({}) AS q", wide(60), union(365, "TABLE w")),
+        of_rows(3),
+        "SELECT (jsonb_each(to_jsonb(o))).*, (json_each_text(to_json(o))).* FROM orders AS o".to_owned(),
+        windows(100, "(ORDER BY id+#)"),
+        windows(1_500, "w"),
+        format!(
+            "SELECT ARRAY[{}] FROM orders GROUP BY CUBE (id, user_id, total, status, placed_at)",
+            parts(0..100, ",", "sum(id+#)")
+        ),
+    ] {
+        assert!(!stands_for_too_much(&guard, &text, &shop).await, "{text:.200}");
+    }
+}
+
+#[tokio::test]
 async fn weights_are_reckoned_in_good_time() {
     let guard = patient();
     let wide = format!("(SELECT {} FROM users)", parts(0..1_600, ",", "id+# c#"));

@@ -356,8 +356,7 @@ impl Inner {
 
 /// Reads within one transaction, so that DDL in the middle can't tear the catalog.
 async fn introspect_at_once(session: &mut Session, search_path: String) -> Result<super::snapshot::Draft, sqlx::Error> {
-    // Compiling queries that are run once takes longer than running them.
-    let settings = vec![("search_path".to_owned(), search_path), ("jit".to_owned(), "off".to_owned())];
+    let settings = vec![("search_path".to_owned(), search_path)];
     let frame = Frame { snapshot: true, settings, ..Frame::default() };
     session.begin(&frame).await?;
     let draft = introspect::read(session.connection()).await?;

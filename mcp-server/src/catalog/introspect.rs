@@ -38,6 +38,7 @@ pub(super) async fn read(connection: &mut PgConnection) -> Result<Draft, sqlx::E
     let schemas = extra(connection, sqlx::query(include_str!("sql/schemas.sql")), "schemas").await;
 
     let mut draft = Draft {
+        own_name: database.get("name"),
         description: database.get("description"),
         server_version: database.get("server_version"),
         timezone: database.get("timezone"),

@@ -36,6 +36,10 @@ impl Catalog for OnPath {
         self.snapshot.function(id)
     }
 
+    fn database(&self) -> Option<&str> {
+        self.snapshot.database()
+    }
+
     fn operators(&self, name: &str) -> &[Operator] {
         self.snapshot.operators(name)
     }

@@ -17,6 +17,7 @@ use super::samples::Samples;
 /// What introspection read.
 #[derive(Debug)]
 pub(super) struct Draft {
+    pub(super) own_name: String,
     pub(super) description: Option<String>,
     pub(super) server_version: String,
     pub(super) timezone: String,
@@ -54,6 +55,8 @@ pub(super) struct NumberedType {
 pub struct Snapshot {
     serial: u64,
     pub(super) database: String,
+    /// What PostgreSQL calls it.
+    own_name: String,
     pub(super) description: Option<String>,
     pub(super) server_version: String,
     pub(super) timezone: String,
@@ -75,11 +78,23 @@ pub struct Snapshot {
 
 impl Snapshot {
     pub(super) fn new(database: &str, search_path: Vec<String>, changes: Option<i64>, draft: Draft) -> Self {
-        let Draft { description, server_version, timezone, is_utf8, tables, functions, schemas, types, facts } = draft;
+        let Draft {
+            own_name,
+            description,
+            server_version,
+            timezone,
+            is_utf8,
+            tables,
+            functions,
+            schemas,
+            types,
+            facts,
+        } = draft;
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             serial: NEXT.fetch_add(1, Ordering::Relaxed),
             database: database.to_owned(),
+            own_name,
             types: types.into_iter().map(|of| (of.oid, of)).collect(),
             facts,
             description,
@@ -159,6 +174,10 @@ impl sql_guard::Catalog for Snapshot {
 
     fn function(&self, id: ObjectId) -> Option<&Function> {
         self.facts.function(id)
+    }
+
+    fn database(&self) -> Option<&str> {
+        Some(&self.own_name)
     }
 
     fn operators(&self, name: &str) -> &[Operator] {

@@ -200,6 +200,10 @@ impl SessionManager {
             settings.push(("geqo", "on".to_owned()));
             settings.push(("geqo_threshold", SEARCHED_WHOLE.to_owned()));
         }
+        if found.has_jit {
+            // Compiling expressions takes time in which nothing can be cancelled, and memory: a statement of 1 KB may have gigabytes.
+            settings.push(("jit", "off".to_owned()));
+        }
         if found.watches_clients {
             settings.push(("client_connection_check_interval", CLIENT_CHECK.to_owned()));
         }
@@ -216,6 +220,7 @@ struct Found {
     server_encoding: String,
     works_against_pins: bool,
     has_geqo: bool,
+    has_jit: bool,
     watches_clients: bool,
 }
 
@@ -246,6 +251,7 @@ impl Found {
             server_encoding: profile.get("server_encoding"),
             works_against_pins: profile.get("works_against_pins"),
             has_geqo: profile.get("has_geqo"),
+            has_jit: profile.get("has_jit"),
             watches_clients,
         })
     }

@@ -21,6 +21,8 @@ const HONEST: &[(&str, &str, &str)] = &[
     ("pgcrypto", "SELECT encode(digest('a', 'md5'), 'hex') AS v", "\"0cc175b9c0f1b6a831c399e269772661\""),
     ("btree_gist", "SELECT place AS v FROM spots ORDER BY name LIMIT 1", "\"(1,2)\""),
     ("earthdistance", "SELECT round(earth())::int AS v", "6378168"),
+    ("tsm_system_rows", "SELECT count(*)::int AS v FROM spots TABLESAMPLE system_rows(1)", "1"),
+    ("tsm_system_time", "SELECT count(*)::int AS v FROM spots TABLESAMPLE system_time(1000)", "2"),
     ("uuid-ossp", "SELECT uuid_nil()::text AS v", "\"00000000-0000-0000-0000-000000000000\""),
 ];
 
@@ -43,6 +45,9 @@ async fn what_extensions_bring_can_be_used() {
     }
     let server = McpServer::start(ServerOptions::new(postgres.reader_url(&database))).await.unwrap();
     let mut client = Client::open(&server).await;
+    // isn alone has 28 operators called =, and each of these conditions may mean any of them.
+    let long = (0..400).map(|number| format!("length(name) = {number}")).collect::<Vec<_>>().join(" OR ");
+    client.rows(&format!("SELECT name FROM spots WHERE {long}"), json!([])).await;
     for (extension, statement, expected) in there {
         let rows: Value = serde_json::from_str(client.rows(statement, json!([])).await.rows.get()).unwrap();
         assert_eq!(rows[0]["v"].to_string(), *expected, "{extension}: {statement}");

@@ -78,6 +78,23 @@ const SCHEMA: &str = r#"
     CREATE TABLE computed (id int, token text GENERATED ALWAYS AS (token_of(id)) STORED);
     INSERT INTO computed VALUES (1);
 
+    -- What PostgreSQL itself knows of everybody's tables.
+    CREATE VIEW names AS SELECT relname FROM pg_class;
+    CREATE VIEW statistics AS SELECT stavalues1::text AS shown FROM pg_catalog.pg_statistic;
+    CREATE VIEW attributes AS SELECT 'x' AS shown WHERE EXISTS (SELECT FROM pg_attribute WHERE attname = 'token');
+
+    -- What speaks of nothing that is hidden, though it looks like it.
+    CREATE VIEW ratings AS SELECT id AS pg_rating FROM plain;
+    CREATE TYPE address AS (street text, city text);
+    CREATE TABLE homes (id int, phone text, home address);
+    INSERT INTO homes VALUES (1, '555', ('Oak', 'Rome'));
+    CREATE VIEW cities AS SELECT id, (home).city FROM homes;
+    CREATE FUNCTION slug(t text) RETURNS text LANGUAGE sql IMMUTABLE AS
+        $$SELECT regexp_replace(lower(t), '[^a-z]+', '-', 'g')$$;
+    CREATE FUNCTION region_of(region text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT upper(region)';
+    CREATE VIEW slugs AS SELECT slug(word) AS slug FROM plain;
+    CREATE FUNCTION finds(name text) RETURNS text LANGUAGE sql STABLE AS $$SELECT name::regclass::text$$;
+
     CREATE DOMAIN bait_check AS text CHECK (raises_text(VALUE));
     CREATE TABLE bait (id int, word bait_check);
     CREATE FUNCTION about_bait() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT pg_catalog.count(*) FROM bait';
@@ -86,7 +103,7 @@ const SCHEMA: &str = r#"
 const POLICY: &str = r#"
     [default]
     deny_tables = ["priv.*", "public.second_parent", "public.bait"]
-    mask_columns = ["public.staff.ssn"]
+    mask_columns = ["public.staff.ssn", "public.*.phone"]
     [keys.few]
     allow_tables = [
         "public.whole", "public.renamed", "public.over_kept", "public.over_cooked", "public.by_function", "public.tokens",
@@ -144,6 +161,10 @@ async fn what_is_hidden_is_not_read_behind_names() {
         ("SELECT * FROM of_both", "TABLE_NOT_FOUND"),
         ("SELECT * FROM converted", "TABLE_NOT_FOUND"),
         ("SELECT token FROM computed", "COLUMN_NOT_FOUND"),
+        ("SELECT * FROM names", "TABLE_NOT_FOUND"),
+        ("SELECT * FROM statistics", "TABLE_NOT_FOUND"),
+        ("SELECT * FROM attributes", "TABLE_NOT_FOUND"),
+        ("SELECT finds('priv.deep')", "FUNCTION_DENIED"),
         ("SELECT * FROM guarded", "EXECUTION_ERROR"),
         ("SELECT * FROM guarded_too", "EXECUTION_ERROR"),
     ] {
@@ -153,6 +174,10 @@ async fn what_is_hidden_is_not_read_behind_names() {
     }
     for (statement, rows) in [
         ("SELECT id FROM computed", r#"[{"id":1}]"#),
+        ("SELECT * FROM ratings", r#"[{"pg_rating":1}]"#),
+        ("SELECT * FROM cities", r#"[{"id":1,"city":"Rome"}]"#),
+        ("SELECT slug('A b'), region_of('eu')", r#"[{"slug":"a-b","region_of":"EU"}]"#),
+        ("SELECT * FROM slugs", r#"[{"slug":"word"}]"#),
         // Its index takes whole rows.
         ("SELECT name, ssn FROM staff", r#"[{"name":"Ada","ssn":"***"}]"#),
     ] {

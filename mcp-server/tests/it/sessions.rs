@@ -22,6 +22,7 @@ async fn every_session_is_read_only_and_pinned() {
         ("DateStyle", "'German'", "ISO, MDY"),
         ("IntervalStyle", "iso_8601", "postgres"),
         ("geqo_threshold", "12", "8"),
+        ("jit", "on", "off"),
         ("bytea_output", "escape", "hex"),
         ("extra_float_digits", "0", "1"),
         ("client_encoding", "'LATIN1'", "UTF8"),

@@ -177,9 +177,8 @@ impl Access {
             return Some(format!("reads the system catalog {name}"));
         }
         // Names of what is hidden, or whether there is anything of that name.
-        let looks_up = |word: &&str| types::refusal(word).is_some() && word.starts_with("reg");
         if self.has_rules()
-            && let Some(name) = body.all().find(looks_up)
+            && let Some(name) = body.all().find(|word| types::looks_names_up(word))
         {
             return Some(format!("looks names up ({name})"));
         }
@@ -393,7 +392,7 @@ impl Access {
 }
 
 /// Whether a word is the name of a system catalog or view that statements may not read.
-fn is_of_system(word: &str) -> bool {
+pub(super) fn is_of_system(word: &str) -> bool {
     let is_name = word.starts_with("pg_") && !matches!(word, PG_CATALOG | "pg_temp");
     word == INFORMATION_SCHEMA
         || is_name

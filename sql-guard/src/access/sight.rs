@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::reach::{Question, Reached};
+use super::reach::{Question, Reached, is_of_system};
 use super::{Access, lock};
 use crate::catalog::{self, FunctionRef, Planned, Relation, RelationName, TypeName, View};
 use crate::columns::{Column, Columns, Restriction};
@@ -236,6 +236,7 @@ impl Access {
         let of_system =
             |name: &RelationName| is_system_schema(&name.schema) && !HARMLESS_VIEWS.contains(&name.name.as_str());
         let has_rules = self.has_rules();
+        let tells = |name: &str| has_rules || name.contains("stat");
         let mut reached = Reached::new(Question::Shows, Some(&relation.name));
         // What runs a text may find it in the view, or put it together there.
         reached.may_tell = has_rules || self.speaks_of_restricted(&words, Some(&relation.name));
@@ -245,11 +246,20 @@ impl Access {
         };
         // An extension's own view of what others do is no decision of the database's owner.
         relation.is_extensions && view.functions.iter().any(|function| self.reaches_far(function))
-            // Statistics hold values, and catalogs hold names.
-            || view.reads.iter().any(|name| of_system(name) && (has_rules || name.name.contains("stat")))
+            // Statistics hold values, and catalogs hold names. What comes with PostgreSQL itself isn't among the recorded reads.
+            || view.reads.iter().any(|name| of_system(name) && tells(&name.name))
+            || words.all().any(|word| is_of_system(word) && tells(word)) && self.names_system(&view.definition)
             || reached.may_tell && self.runs_text(&words)
             || view.functions.iter().any(|function| self.reference_denied(function, &mut reached).is_some())
             || view.types.iter().any(|name| !is_row(name) && self.converted(name, &mut reached).is_some())
+    }
+
+    /// Whether a definition reads a system catalog or view that statements may not read; so too where it can't be told.
+    fn names_system(&self, definition: &str) -> bool {
+        let reads = definition::relations(definition, self);
+        reads.is_none_or(|reads| {
+            reads.iter().any(|name| is_system_schema(&name.schema) && !HARMLESS_VIEWS.contains(&name.name.as_str()))
+        })
     }
 
     /// Whether a function came with an extension and is known to do more than its arguments say.

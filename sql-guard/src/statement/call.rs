@@ -194,7 +194,7 @@ impl<'a> Walk<'a> {
 
     pub(super) fn window(&mut self, window: &'a WindowDef) -> Result<(), Rejection> {
         let WindowDef {
-            name: _,
+            name,
             refname: _,
             partition_clause,
             order_clause,
@@ -203,6 +203,10 @@ impl<'a> Walk<'a> {
             end_offset,
             location: _,
         } = window;
+        // A name alone is that of one that stands in the WINDOW clause.
+        if name.is_empty() || !(partition_clause.is_empty() && order_clause.is_empty()) {
+            self.open_window()?;
+        }
         for item in partition_clause.iter().chain(order_clause) {
             self.moved(|walk| walk.expression(item))?;
         }

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use shared_protocol::error::ErrorCode;
 
 use super::{Mode, Walk};
-use crate::columns::Columns;
+use crate::access::Access;
+use crate::columns::{Columns, MAX_COLUMNS};
 use crate::rejection::Rejection;
 use crate::scope;
 use crate::weight::Weight;
@@ -22,6 +23,19 @@ const SELECT_SIZE: u64 = 50;
 /// As how many nodes one counts for each place that its condition is moved to: it is kept there with what is known of it.
 const MOVED_SIZE: u64 = 2;
 
+/// As how many nodes each column counts for each further SELECT of a union: it is known there by its own expression.
+const UNITED_SIZE: u64 = 6;
+
+/// How many nodes that are copied by themselves, with the subquery in which they stand, count as one.
+const COPIED: u64 = 8;
+
+/// As how many nodes a SELECT is copied, besides what stands in it.
+const BARE_SELECT: u64 = 4;
+
+/// For how many of the columns that joins have merged before the next one counts a node: each makes an equation, and PostgreSQL looks
+/// for it among all others.
+const MERGED: u64 = 16;
+
 /// As how many constants of a list count as a node: PostgreSQL makes one of all of them.
 const CONSTANTS: u64 = 8;
 
@@ -32,6 +46,12 @@ pub(super) struct Expansion {
     size: Cell<u64>,
     /// The columns in it with which a condition is moved to several places, by the query level that they belong to, and to how many.
     moving: RefCell<HashMap<(usize, String), u32>>,
+    /// How many nodes have been written so far, those of inner queries also where they are named.
+    written: Cell<u64>,
+    /// How many columns joins have merged so far.
+    merged: Cell<u64>,
+    /// How many windows have been written where they are used.
+    windows: Cell<u64>,
     /// How many nodes there are beyond those that are written.
     total: Cell<u64>,
 }
@@ -40,11 +60,23 @@ impl Expansion {
     /// Counts a node.
     pub(super) fn enter(&self) {
         self.add(1);
+        self.write(1);
     }
 
     /// Counts a SELECT.
     pub(super) fn enter_select(&self) {
         self.add(SELECT_SIZE);
+        self.write(BARE_SELECT);
+    }
+
+    /// Counts nodes that PostgreSQL writes: the columns that `*` stands for, or a query that is put in place of its name.
+    pub(super) fn write(&self, nodes: u64) {
+        self.written.set(self.written.get().saturating_add(nodes));
+    }
+
+    /// How many nodes have been written so far.
+    pub(super) fn written(&self) -> u64 {
+        self.written.get()
     }
 
     /// Ends a SELECT around which there are so many query levels: nothing further out knows its columns.
@@ -101,13 +133,39 @@ impl Walk<'_> {
         self.count(u64::from(nodes).saturating_mul(u64::from(copies - 1)).saturating_mul(MOVED_SIZE))
     }
 
-    /// Counts what becomes of one side of a set operation: what its columns stand for, wherever their values come from.
-    pub(super) fn unite(&self, side: &Columns) -> Result<(), Rejection> {
-        if !side.has_weight() {
-            return Ok(());
-        }
+    /// Judges a query that stands in another. PostgreSQL copies it whole when it comes to it, and what stands in it once more then.
+    pub(super) fn copied<T>(&mut self, judge: impl FnOnce(&mut Self) -> Result<T, Rejection>) -> Result<T, Rejection> {
+        let before = self.expansion.written();
+        let judged = judge(self)?;
+        self.count((self.expansion.written() - before) / COPIED)?;
+        Ok(judged)
+    }
+
+    /// Counts what a set operation makes of its sides: what their columns stand for, wherever their values come from.
+    pub(super) fn unite(&self, sides: [&Columns; 2]) -> Result<(), Rejection> {
         let copied = |Weight { nodes, copies }: Weight| u64::from(nodes - 1).saturating_mul(u64::from(copies - 1));
-        side.known().iter().try_for_each(|column| self.count(copied(column.weight)))
+        for side in sides.into_iter().filter(|side| side.has_weight()) {
+            side.known().iter().try_for_each(|column| self.count(copied(column.weight)))?;
+        }
+        self.count((sides[1].known().len() as u64).saturating_mul(UNITED_SIZE))
+    }
+
+    /// Counts a column that a join merges.
+    pub(super) fn merge_column(&self) -> Result<(), Rejection> {
+        self.expansion.merged.update(|merged| merged + 1);
+        self.count(self.expansion.merged.get() / MERGED)
+    }
+
+    /// Counts a window that is written where it is used: what each gives is carried through all the others.
+    pub(super) fn open_window(&self) -> Result<(), Rejection> {
+        self.expansion.windows.update(|windows| windows + 1);
+        self.count(self.expansion.windows.get())
+    }
+
+    /// Counts `(row).*`, whose row stands in place of each of its fields.
+    pub(super) fn expand_fields(&self, row: Weight) -> Result<(), Rejection> {
+        let fields = self.access.map_or(MAX_COLUMNS, Access::widest);
+        self.expand(u64::from(row.nodes).saturating_mul(fields as u64))
     }
 
     /// Counts a reference to a column by its name, which may be qualified.
@@ -129,6 +187,7 @@ impl Walk<'_> {
 
     /// Counts the nodes that stand in place of the columns of a row.
     pub(super) fn expand_row(&self, row: &Columns) -> Result<(), Rejection> {
+        self.expansion.write(row.known().len() as u64);
         self.expand((u64::from(row.whole_weight().nodes) + 1).saturating_sub(row.known().len() as u64))
     }
 

@@ -207,7 +207,7 @@ impl<'a> Walk<'a> {
         let Some(Node { node: Some(NodeEnum::SelectStmt(select)) }) = subselect.as_deref() else {
             return Err(self.unknown("a subquery that is no SELECT", *location));
         };
-        let output = self.select(select)?;
+        let output = self.copied(|walk| walk.select(select))?;
         match kind {
             // Only whether there are rows is asked.
             Ok(SubLinkType::ExistsSublink) => Ok(Restriction::Free),

@@ -2,10 +2,12 @@
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    Alias, ColumnDef, List, Node, RangeFunction, RangeSubselect, RangeTableFunc, RangeTableFuncCol, RangeTableSample,
+    Alias, ColumnDef, FuncCall, List, Node, RangeFunction, RangeSubselect, RangeTableFunc, RangeTableFuncCol,
+    RangeTableSample,
 };
 
-use super::{Walk, names, naming};
+use super::{Mode, Walk, names, naming};
+use crate::catalog::Function;
 use crate::columns::{Column, Columns, Restriction};
 use crate::functions::{self, Shape};
 use crate::rejection::Rejection;
@@ -13,6 +15,9 @@ use crate::system::PG_CATALOG;
 
 /// The sampling methods of PostgreSQL itself.
 const SAMPLING: &[&str] = &["bernoulli", "system"];
+
+/// Those of extensions.
+const SAMPLING_EXTENSIONS: &[(&str, &str)] = &[("system_rows", "tsm_system_rows"), ("system_time", "tsm_system_time")];
 
 impl<'a> Walk<'a> {
     /// Judges an item of FROM, brings it in, and tells the row that it gives.
@@ -37,11 +42,11 @@ impl<'a> Walk<'a> {
         let Some(Node { node: Some(NodeEnum::SelectStmt(select)) }) = subquery.as_deref() else {
             return Err(self.unknown("a subquery that is no SELECT", -1));
         };
-        let columns = match lateral {
-            true => self.select(select)?,
+        let columns = self.copied(|walk| match lateral {
+            true => walk.select(select),
             // Without LATERAL it sees nothing of the FROM clause that it stands in.
-            false => self.apart(|walk| walk.select(select))?,
-        };
+            false => walk.apart(|walk| walk.select(select)),
+        })?;
         self.bring_in("", alias.as_ref(), columns)
     }
 
@@ -65,6 +70,11 @@ impl<'a> Walk<'a> {
                 return Err(self.unexpected(function, -1));
             };
             let [call, definitions] = items.as_slice() else { return Err(self.unexpected(function, -1)) };
+            if let Some(arrays) = side_by_side(call).filter(|_| definitions.node.is_none() && coldeflist.is_empty()) {
+                self.unnests(arrays, &mut columns)?;
+                name = name.or(Some(Some("unnest")));
+                continue;
+            }
             self.expression(call)?;
             self.note_in_from(call);
             // PostgreSQL calls the item like its first function.
@@ -85,6 +95,17 @@ impl<'a> Walk<'a> {
             columns = Columns::unknown();
         }
         self.bring_in(name.flatten().unwrap_or_default(), alias.as_ref(), columns)
+    }
+
+    /// Judges arrays that stand side by side in one `unnest`: PostgreSQL makes a call of its own function of each.
+    fn unnests(&mut self, arrays: &'a [Node], columns: &mut Columns) -> Result<(), Rejection> {
+        for array in arrays {
+            self.enter()?;
+            self.outside_condition(|walk| walk.expression(array))?;
+            self.leave();
+            columns.push_unknown();
+        }
+        Ok(())
     }
 
     /// Notes the database's own functions that a call in FROM may mean.
@@ -174,6 +195,7 @@ impl<'a> Walk<'a> {
         let RangeTableSample { relation, method, args, repeatable, location } = sample;
         match names(method).as_slice() {
             [method] | [PG_CATALOG, method] if SAMPLING.contains(method) => {}
+            [method] if self.samples_by_extension(method) => {}
             _ => {
                 return Err(self
                     .unknown("a sampling method other than BERNOULLI and SYSTEM", *location)
@@ -187,6 +209,19 @@ impl<'a> Walk<'a> {
             walk.optional(repeatable.as_deref())
         })?;
         self.row_source(relation)
+    }
+
+    /// Whether a sampling method is one of those that come with PostgreSQL as extensions.
+    fn samples_by_extension(&self, method: &str) -> bool {
+        let Some((_, extension)) = SAMPLING_EXTENSIONS.iter().find(|(known, _)| *known == method) else { return false };
+        let is_its = |function: &&Function| function.extension.as_deref() == Some(*extension);
+        match self.mode {
+            Mode::Final => {
+                let meant = self.overloads(None, method);
+                !meant.is_empty() && meant.iter().all(is_its)
+            }
+            Mode::Advisory | Mode::Definition => true,
+        }
     }
 
     fn xml_table(&mut self, table: &'a RangeTableFunc) -> Result<Columns, Rejection> {
@@ -217,4 +252,26 @@ impl<'a> Walk<'a> {
         }
         self.bring_in("xmltable", alias.as_ref(), known)
     }
+}
+
+/// The arrays of `unnest(a, b, …)`, which as an item of FROM stands for as many calls.
+fn side_by_side(call: &Node) -> Option<&[Node]> {
+    let Some(NodeEnum::FuncCall(call)) = &call.node else { return None };
+    let FuncCall {
+        funcname,
+        args,
+        agg_order,
+        agg_filter: None,
+        over: None,
+        agg_within_group: false,
+        agg_star: false,
+        agg_distinct: false,
+        func_variadic: false,
+        funcformat: _,
+        location: _,
+    } = call.as_ref()
+    else {
+        return None;
+    };
+    (names(funcname) == ["unnest"] && args.len() > 1 && agg_order.is_empty()).then_some(args.as_slice())
 }

@@ -31,6 +31,7 @@ impl<'a> Walk<'a> {
         }
         for column in &merged {
             self.merged_column(column, [&left, &right])?;
+            self.merge_column()?;
         }
         let merges: Vec<String> = merged.iter().map(ToString::to_string).collect();
         let is_full = JoinType::try_from(*jointype) == Ok(JoinType::JoinFull);

@@ -1,5 +1,7 @@
 //! Operators, written or implied: PostgreSQL's own, and those of the database whose functions may run.
 
+use std::sync::Arc;
+
 use pg_query::protobuf::Node;
 use shared_protocol::error::ErrorCode;
 
@@ -31,30 +33,25 @@ impl Walk<'_> {
         location: i32,
     ) -> Result<(), Rejection> {
         let Some(access) = self.access.filter(|_| self.mode == Mode::Final) else { return Ok(()) };
-        let path = access.catalog.search_path();
         let built_in = schema.is_none_or(|schema| schema == PG_CATALOG) && BUILT_IN.contains(&operator);
-        let mut known = built_in;
-        for own in access.catalog.operators(operator) {
-            let is_meant = match schema {
-                Some(schema) => own.schema == schema,
-                None => own.schema == PG_CATALOG || path.contains(&own.schema),
-            };
-            if !is_meant {
-                continue;
-            }
-            known = true;
-            if let Some(why) = access.operator_denied(own) {
-                let message = format!("the database's own operator {operator} is not allowed: it {why}");
-                return Err(Rejection::new(ErrorCode::FunctionDenied, message)
-                    .refused(operator)
-                    .suggest(match built_in {
-                        true => format!("If PostgreSQL's own is meant, write OPERATOR(pg_catalog.{operator})."),
-                        false => "Use PostgreSQL's built-in operators and functions.".to_string(),
-                    })
-                    .at(self.text, location));
-            }
-            self.runs_references(&own.functions);
+        let own = match schema {
+            None => access.operators(operator),
+            Some(schema) => Arc::new(access.operators_in(operator, |of| of == schema)),
+        };
+        if let Some(why) = &own.denied {
+            let message = format!("the database's own operator {operator} is not allowed: it {why}");
+            return Err(Rejection::new(ErrorCode::FunctionDenied, message)
+                .refused(operator)
+                .suggest(match built_in {
+                    true => format!("If PostgreSQL's own is meant, write OPERATOR(pg_catalog.{operator})."),
+                    false => "Use PostgreSQL's built-in operators and functions.".to_string(),
+                })
+                .at(self.text, location));
         }
+        if own.leave_traces {
+            self.runs_code.set(true);
+        }
+        let known = built_in || own.are_known;
         if known || !is_written {
             return Ok(());
         }

@@ -9,14 +9,14 @@ use crate::access::{Access, Sight};
 use crate::catalog::RelationName;
 use crate::columns::{Columns, Restriction};
 use crate::rejection::Rejection;
-use crate::scope::{CteState, Item};
+use crate::scope::{CteSize, CteState, Item};
 use crate::system::{HARMLESS_VIEWS, PG_CATALOG, is_system_schema};
 
 impl<'a> Walk<'a> {
     /// Resolves a relation, notes it as read, and brings it in as an item of FROM.
     pub(super) fn relation(&mut self, relation: &RangeVar) -> Result<Columns, Rejection> {
         let RangeVar { catalogname, schemaname, relname, inh: _, relpersistence: _, alias, location } = relation;
-        let columns = if !catalogname.is_empty() {
+        let columns = if !catalogname.is_empty() && !self.is_own_database(catalogname) {
             let message = format!("{catalogname}.{schemaname}.{relname} names a database");
             return Err(Rejection::new(ErrorCode::InvalidSql, message)
                 .refused(format!("{catalogname}.{schemaname}.{relname}"))
@@ -30,6 +30,14 @@ impl<'a> Walk<'a> {
             self.unqualified(relname, *location)?
         };
         self.bring_in(relname, alias.as_ref(), columns)
+    }
+
+    /// Whether a name that begins with that of a database may be one of this database.
+    fn is_own_database(&self, name: &str) -> bool {
+        match self.access.and_then(|access| access.catalog.database()) {
+            Some(known) => known == name,
+            None => self.mode == Mode::Advisory,
+        }
     }
 
     /// Makes an item of FROM visible to the rest of its query level, under its alias and with its column aliases.
@@ -74,8 +82,18 @@ impl<'a> Walk<'a> {
         for level in (0..self.levels.len()).rev() {
             let ctes = &self.levels[level].ctes;
             let Some(at) = ctes.iter().rposition(|cte| cte.name == name) else { continue };
-            self.expand(ctes[at].weight)?;
-            return match &ctes[at].state {
+            match ctes[at].size {
+                CteSize::Computed => {}
+                CteSize::Once(written) => {
+                    self.levels[level].ctes[at].size = CteSize::Computed;
+                    self.copied(|walk| Ok(walk.expansion.write(written)))?;
+                }
+                CteSize::Always { nodes, written } => {
+                    self.copied(|walk| Ok(walk.expansion.write(written)))?;
+                    self.expand(nodes)?;
+                }
+            }
+            return match &self.levels[level].ctes[at].state {
                 CteState::Begun(columns) | CteState::Judged(columns) => Ok(Some(columns.clone())),
                 CteState::Waiting(_) => {
                     // It sees what its own level sees, not what stands around this place.

@@ -9,7 +9,7 @@ use shared_protocol::names::{closest, did_you_mean};
 
 use super::{Mode, Walk, names};
 use crate::access::Sight;
-use crate::catalog::{FunctionRef, RelationName, TypeName};
+use crate::catalog::{RelationName, TypeName};
 use crate::rejection::Rejection;
 use crate::system::PG_CATALOG;
 use crate::types::{self, ALLOWED};
@@ -128,13 +128,6 @@ impl Walk<'_> {
     /// Notes whether a conversion may leave something behind.
     fn runs_conversion(&self, name: &TypeName) {
         if self.access.is_some_and(|access| access.type_leaves_traces(name)) {
-            self.runs_code.set(true);
-        }
-    }
-
-    /// Notes whether functions may leave something behind.
-    pub(super) fn runs_references(&self, functions: &[FunctionRef]) {
-        if self.access.is_some_and(|access| functions.iter().any(|function| access.leaves_traces(function))) {
             self.runs_code.set(true);
         }
     }

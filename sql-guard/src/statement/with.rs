@@ -7,7 +7,7 @@ use super::kind::{kind, write_denied};
 use super::{Walk, names};
 use crate::columns::{Column, Columns};
 use crate::rejection::Rejection;
-use crate::scope::{Cte, CteState};
+use crate::scope::{Cte, CteSize, CteState};
 
 impl<'a> Walk<'a> {
     /// Judges a WITH clause and makes its names visible.
@@ -17,7 +17,7 @@ impl<'a> Walk<'a> {
         for cte in ctes {
             match &cte.node {
                 Some(NodeEnum::CommonTableExpr(cte)) => {
-                    waiting.push(Cte { name: &cte.ctename, state: CteState::Waiting(cte), weight: 1 });
+                    waiting.push(Cte { name: &cte.ctename, state: CteState::Waiting(cte), size: CteSize::Computed });
                 }
                 _ => return Err(self.unexpected(cte, *location)),
             }
@@ -34,8 +34,8 @@ impl<'a> Walk<'a> {
         }
         for cte in waiting {
             let CteState::Waiting(expression) = cte.state else { continue };
-            let (columns, weight) = self.measured_table(expression)?;
-            self.level().ctes.push(Cte { name: cte.name, state: CteState::Judged(columns), weight });
+            let (columns, size) = self.measured_table(expression)?;
+            self.level().ctes.push(Cte { name: cte.name, state: CteState::Judged(columns), size });
         }
         Ok(())
     }
@@ -46,19 +46,21 @@ impl<'a> Walk<'a> {
             return Err(self.unknown("a WITH query that is needed for itself", -1));
         };
         self.level().ctes[at].state = CteState::Begun(Columns::at_least(&names(&expression.aliascolnames))?);
-        let (columns, weight) = self.measured_table(expression)?;
+        let (columns, size) = self.measured_table(expression)?;
         let cte = &mut self.level().ctes[at];
-        (cte.state, cte.weight) = (CteState::Judged(columns.clone()), weight);
+        (cte.state, cte.size) = (CteState::Judged(columns.clone()), size);
         Ok(columns)
     }
 
-    /// The columns of an expression, and how many nodes each reference to it stands for.
-    fn measured_table(&mut self, cte: &'a CommonTableExpr) -> Result<(Columns, u64), Rejection> {
+    /// The columns of an expression, and what a reference to it stands for.
+    fn measured_table(&mut self, cte: &'a CommonTableExpr) -> Result<(Columns, CteSize), Rejection> {
+        let before = self.expansion.written();
         let (columns, whole) = self.measured(|walk| walk.common_table(cte))?;
+        let written = self.expansion.written() - before;
         Ok(match CteMaterialize::try_from(cte.ctematerialized) {
-            Ok(CteMaterialize::Never) => (columns, whole.nodes.into()),
-            Ok(CteMaterialize::Always) => (columns.computed(), 1),
-            _ => (columns, 1),
+            Ok(CteMaterialize::Never) => (columns, CteSize::Always { nodes: whole.nodes.into(), written }),
+            Ok(CteMaterialize::Always) => (columns.computed(), CteSize::Computed),
+            _ => (columns, CteSize::Once(written)),
         })
     }
 

@@ -3,6 +3,7 @@
 SELECT
     pg_catalog.current_setting('server_encoding') AS server_encoding,
     EXISTS (SELECT FROM pg_catalog.pg_settings WHERE name = 'geqo_threshold') AS has_geqo,
+    EXISTS (SELECT FROM pg_catalog.pg_settings WHERE name = 'jit') AS has_jit,
     EXISTS (
         SELECT
         FROM pg_catalog.pg_db_role_setting AS s

@@ -183,6 +183,10 @@ impl Shop {
 }
 
 impl Catalog for Shop {
+    fn database(&self) -> Option<&str> {
+        Some("shop")
+    }
+
     fn search_path(&self) -> &[String] {
         &self.search_path
     }

@@ -241,6 +241,7 @@ fn a_masked_column_stands_nowhere_else() {
         "WITH RECURSIVE a AS (SELECT ssn || '' FROM b), b AS (SELECT ssn FROM secrets) SELECT * FROM a",
         "VALUES ((SELECT ssn FROM secrets LIMIT 1))",
         "SELECT ROW(ssn) FROM secrets",
+        "SELECT u.* FROM secrets, unnest(ARRAY[1], ARRAY[ssn]) AS u(a, b)",
         "SELECT ARRAY[ssn] FROM secrets",
         "SELECT json_build_object('a', ssn) FROM secrets",
         "SELECT JSON_ARRAY(SELECT ssn FROM secrets)",

@@ -262,6 +262,9 @@ fn relations_resolve_as_postgresql_does() {
     check("WITH a AS (WITH orders AS (SELECT 1) TABLE orders) SELECT * FROM a, orders", "public.orders");
     check("WITH users AS (SELECT 1) (SELECT * FROM users) UNION ALL (WITH orders AS (TABLE users) TABLE orders)", "");
     check("SELECT * FROM public.pg_notes", "public.pg_notes");
+    // A database's own name may stand before the schema.
+    check("SELECT shop.public.users.id, public.users.name FROM shop.public.users", "public.users");
+    check("WITH users AS (SELECT 1) TABLE \"shop\".public.users", "public.users");
     // Names are cut at 63 bytes, between characters.
     check(&format!("WITH {0} AS (SELECT 1) TABLE {0}x", "a".repeat(63)), "");
     check(&format!("WITH {0} AS (SELECT 1) TABLE {0}é", "é".repeat(31)), "");
@@ -283,7 +286,8 @@ fn unknown_and_closed_relations_are_refused() {
     check("SELECT * FROM information_schema.tables", AccessDenied, "tables");
     check("SELECT * FROM pg_toast.pg_toast_1", AccessDenied, "pg_toast_1");
     check("SELECT * FROM pg_temp.users", AccessDenied, "users");
-    check("SELECT * FROM shop.public.users", InvalidSql, "database");
+    check("SELECT * FROM other.public.users", InvalidSql, "database");
+    check("SELECT * FROM shop.public.nothing", TableNotFound, "nothing");
     let similar = |text: &str| judge(text).unwrap_err().similar_tables.join(" ");
     assert_eq!(similar("SELECT * FROM usres"), "users");
     assert_eq!(similar("SELECT * FROM logs"), "audit.log");

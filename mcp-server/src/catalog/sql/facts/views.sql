@@ -24,4 +24,9 @@ WHERE r.ev_class = ANY ($1) AND d.refobjid <> r.ev_class
       'pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_type'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass,
       'pg_catalog.pg_operator'::pg_catalog.regclass
   )
+  -- A field of a composite type is one of no table.
+  AND NOT (
+      d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+      AND EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = d.refobjid AND c.relkind = 'c')
+  )
 GROUP BY 1, 2, 3
