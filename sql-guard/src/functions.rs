@@ -183,15 +183,58 @@ pub(crate) fn denied_user_function(function: &Function, why: &str, is_also_built
     })
 }
 
+/// Functions of other databases, and how what they do is written in PostgreSQL.
+const OF_OTHERS: &[(&str, &str)] = &[
+    ("charindex", "strpos(text, part)"),
+    ("curdate", "CURRENT_DATE"),
+    ("date_format", "to_char(time, 'YYYY-MM-DD')"),
+    ("date_sub", "date - interval '1 day'"),
+    ("dateadd", "date + interval '1 day'"),
+    ("datediff", "a - b, which gives days of dates and an interval of time stamps"),
+    ("datename", "to_char(time, 'Day')"),
+    ("datepart", "extract(year FROM time)"),
+    ("day", "extract(day FROM time)"),
+    ("dayofweek", "extract(dow FROM time)"),
+    ("getdate", "now()"),
+    ("group_concat", "string_agg(text, ', ')"),
+    ("hour", "extract(hour FROM time)"),
+    ("if", "CASE WHEN condition THEN a ELSE b END"),
+    ("ifnull", "coalesce(a, b)"),
+    ("iif", "CASE WHEN condition THEN a ELSE b END"),
+    ("instr", "strpos(text, part)"),
+    ("isnull", "coalesce(a, b)"),
+    ("json_extract", "document -> 'key', or document ->> 'key' for text"),
+    ("julianday", "extract(julian FROM time)"),
+    ("last_day", "(date_trunc('month', date) + interval '1 month - 1 day')::date"),
+    ("len", "length(text)"),
+    ("listagg", "string_agg(text, ', ')"),
+    ("locate", "strpos(text, part)"),
+    ("minute", "extract(minute FROM time)"),
+    ("month", "extract(month FROM time)"),
+    ("nvl", "coalesce(a, b)"),
+    ("rand", "random()"),
+    ("str_to_date", "to_date(text, 'YYYY-MM-DD')"),
+    ("strftime", "to_char(time, 'YYYY-MM-DD')"),
+    ("sysdate", "now()"),
+    ("timestampdiff", "extract(epoch FROM a - b), which gives seconds"),
+    ("to_varchar", "value::text"),
+    ("ucase", "upper(text)"),
+    ("week", "extract(week FROM time)"),
+    ("year", "extract(year FROM time)"),
+];
+
 /// The refusal of a name that nothing has; `near` are functions elsewhere that might be meant.
 pub(crate) fn not_found(name: &str, near: &BTreeSet<String>) -> Rejection {
     let allowed = TABLE.iter().filter(|(_, overloads)| overloads.iter().any(|one| one.decision == Decision::Allow));
     let mut names: Vec<&str> = allowed.map(|(name, _)| *name).collect();
     names.sort_unstable();
     let similar: Vec<&str> = near.iter().map(String::as_str).chain(closest(name, names, 3)).take(3).collect();
+    let of_others = OF_OTHERS.iter().find(|(other, _)| *other == name).map(|(_, instead)| format!("Write {instead}."));
+    let nearest =
+        || did_you_mean(&similar).unwrap_or_else(|| "Use one of PostgreSQL's built-in functions.".to_string());
     Rejection::new(ErrorCode::FunctionNotFound, format!("there is no function {name}()"))
         .refused(name)
-        .suggest(did_you_mean(&similar).unwrap_or_else(|| "Use one of PostgreSQL's built-in functions.".to_string()))
+        .suggest(of_others.filter(|_| near.is_empty()).unwrap_or_else(nearest))
 }
 
 /// The refusal of a call with a number of arguments that no function of that name takes.
@@ -342,6 +385,17 @@ mod tests {
             let known = reason(overloads.class).0 != "is not known to be harmless";
             assert!(known || overloads.class == "volatile-other", "class {} has no words", overloads.class);
         }
+    }
+
+    #[test]
+    fn functions_of_other_databases_are_none_here_and_are_told_how_to_be_written() {
+        for (name, instead) in OF_OTHERS {
+            assert_eq!(standing(name), Standing::Unknown, "{name}");
+            let refusal = not_found(name, &BTreeSet::new());
+            assert_eq!(refusal.suggestion.as_deref(), Some(format!("Write {instead}.").as_str()));
+        }
+        let own = not_found("ifnull", &BTreeSet::from(["tools.ifnull".to_owned()]));
+        assert!(own.suggestion.unwrap().contains("tools.ifnull"));
     }
 
     #[test]

@@ -221,7 +221,7 @@ pub(crate) fn syntax_error(text: &str, error: pg_query::Error) -> Rejection {
         return rejection;
     };
     let mut rejection = rejection.refused(token);
-    match places(text, token).as_slice() {
+    match places(text, token, str::eq).as_slice() {
         [place] => rejection = rejection.at(text, offset(*place)),
         [] => {}
         several => {
@@ -235,19 +235,27 @@ pub(crate) fn syntax_error(text: &str, error: pg_query::Error) -> Rejection {
 
 /// The byte at which the only token of exactly these characters begins, or -1.
 pub(crate) fn only_place(text: &str, token: &str) -> i32 {
-    match places(text, token).as_slice() {
+    match places(text, token, str::eq).as_slice() {
         [place] => offset(*place),
         _ => -1,
     }
 }
 
-/// The bytes at which a token of exactly these characters begins.
-fn places(text: &str, token: &str) -> Vec<usize> {
+/// The byte at which the only token begins that is this key word, in upper or lower case, or -1.
+pub(crate) fn only_key_word(text: &str, word: &str) -> i32 {
+    match places(text, word, str::eq_ignore_ascii_case).as_slice() {
+        [place] => offset(*place),
+        _ => -1,
+    }
+}
+
+/// The bytes at which a token begins that is the same as this.
+fn places(text: &str, token: &str, is_same: fn(&str, &str) -> bool) -> Vec<usize> {
     match scan(text) {
         Ok(tokens) => {
             let starts = tokens.iter().filter_map(|found| {
                 let start = usize::try_from(found.start).ok()?;
-                (text.get(start..usize::try_from(found.end).ok()?)? == token).then_some(start)
+                is_same(text.get(start..usize::try_from(found.end).ok()?)?, token).then_some(start)
             });
             starts.collect()
         }

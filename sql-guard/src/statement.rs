@@ -30,7 +30,7 @@ use crate::access::Access;
 use crate::catalog::{ObjectId, RelationName};
 use crate::columns::{Column, Columns, Restriction};
 use crate::limits::Limits;
-use crate::parse::{FLATTEN, first_token, only_place};
+use crate::parse::{FLATTEN, first_token, only_key_word};
 use crate::placeholders::Placeholders;
 use crate::pool::Abandoned;
 use crate::rejection::Rejection;
@@ -216,10 +216,11 @@ impl<'a> Walk<'a> {
         }
         let output = match (larg, rarg) {
             (Some(left), Some(right)) => {
-                self.set_operation(*op)?;
+                let operation = self.set_operation(*op)?;
                 let output = self.select(left)?;
                 let other = self.select(right)?;
-                self.combined(output.worst().max(other.worst()), "a set operation such as UNION")?;
+                self.combined(&output, operation)?;
+                self.combined(&other, operation)?;
                 self.unite([&output, &other])?;
                 output.united(&other)
             }
@@ -241,7 +242,7 @@ impl<'a> Walk<'a> {
             [] => {}
             // A plain DISTINCT is a list of one empty node.
             [Node { node: None }] => {
-                self.combined(output.worst(), "DISTINCT")?;
+                self.combined(&output, "DISTINCT")?;
                 output.known().iter().try_for_each(|column| self.count_moved(column.weight))?;
             }
             clauses => self.clause(clauses, Clause::Order, &output)?,
@@ -259,21 +260,27 @@ impl<'a> Walk<'a> {
         restriction == Restriction::Fixed && self.mode != Mode::Final
     }
 
-    /// Refuses values of that restriction where others are compared or combined with them.
-    fn combined(&self, restriction: Restriction, what: &str) -> Result<(), Rejection> {
+    /// Refuses restricted columns where others are compared or combined with them, by the word that does it.
+    fn combined(&self, columns: &Columns, what: &str) -> Result<(), Rejection> {
+        let restriction = columns.worst();
         if Place::Combined.admits(restriction) || self.lets_convert(restriction) {
             return Ok(());
         }
-        let message = match restriction {
+        let restricted = columns.known().iter().find(|column| column.restriction == restriction);
+        let column = restricted.and_then(|column| column.name.as_deref()).unwrap_or("one of its columns");
+        let rejection = match restriction {
             Restriction::Fixed => {
-                let message = format!("{what} would turn other values into the type of one of these columns");
-                return Err(Rejection::new(ErrorCode::FunctionDenied, message)
-                    .suggest("Turn the column into text first: column::text."));
+                let message = format!("{what} would turn other values into the type of {column}");
+                Rejection::new(ErrorCode::FunctionDenied, message)
+                    .suggest("Turn the column into text first: column::text.")
             }
-            _ => format!("{what} would compare or combine values of a masked column"),
+            _ => {
+                let message = format!("{what} would compare or combine values of {column}, which is masked");
+                Rejection::new(ErrorCode::AccessDenied, message)
+                    .suggest("Leave the masked column out here; it may only be put out as it is, or counted.")
+            }
         };
-        Err(Rejection::new(ErrorCode::AccessDenied, message)
-            .suggest("Leave the masked column out here; it may only be put out as it is, or counted."))
+        Err(rejection.refused(column).at(self.text, only_key_word(self.text, what)))
     }
 
     fn lock_denied(&self, clauses: &[Node]) -> Rejection {
@@ -289,12 +296,15 @@ impl<'a> Walk<'a> {
         };
         write_denied(&format!("{clause} locks rows"), clause)
             .suggest("Leave out the locking clause.")
-            .at(self.text, only_place(self.text, last))
+            .at(self.text, only_key_word(self.text, last))
     }
 
-    fn set_operation(&self, operation: i32) -> Result<(), Rejection> {
+    /// The word of a set operation.
+    fn set_operation(&self, operation: i32) -> Result<&'static str, Rejection> {
         match SetOperation::try_from(operation) {
-            Ok(SetOperation::SetopUnion | SetOperation::SetopIntersect | SetOperation::SetopExcept) => Ok(()),
+            Ok(SetOperation::SetopUnion) => Ok("UNION"),
+            Ok(SetOperation::SetopIntersect) => Ok("INTERSECT"),
+            Ok(SetOperation::SetopExcept) => Ok("EXCEPT"),
             _ => Err(self.unknown("a set operation", -1)),
         }
     }

@@ -6,6 +6,7 @@ use pg_query::protobuf::{JoinExpr, JoinType};
 
 use super::{Walk, names};
 use crate::columns::{Column, Columns, Found, Restriction};
+use crate::parse::only_key_word;
 use crate::rejection::Rejection;
 use crate::weight::Weight;
 
@@ -57,7 +58,7 @@ impl<'a> Walk<'a> {
     fn common<'c>(&self, left: &'c Columns, right: &Columns) -> Result<Vec<&'c str>, Rejection> {
         for side in [left, right] {
             if side.worst() == Restriction::Hidden {
-                return Err(self.all_columns_denied(side, "NATURAL JOIN", -1));
+                return Err(self.all_columns_denied(side, "NATURAL JOIN", only_key_word(self.text, "NATURAL")));
             }
         }
         // Columns that aren't known, or not by name, may be common too. They would be merged and stand first, so that nobody
@@ -65,7 +66,7 @@ impl<'a> Walk<'a> {
         if !(left.is_certain() && right.is_certain()) {
             for side in [left, right] {
                 if side.worst() == Restriction::Masked {
-                    return Err(self.all_columns_denied(side, "NATURAL JOIN", -1));
+                    return Err(self.all_columns_denied(side, "NATURAL JOIN", only_key_word(self.text, "NATURAL")));
                 }
             }
         }

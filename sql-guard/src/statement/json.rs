@@ -140,8 +140,8 @@ impl<'a> Walk<'a> {
         self.json_call("json_array", *location, None, output.as_ref())?;
         match query.as_deref() {
             Some(Node { node: Some(NodeEnum::SelectStmt(select)) }) => {
-                let output = self.select(select)?;
-                self.combined(output.worst(), "JSON_ARRAY")
+                let output = self.copied(|walk| walk.select(select))?;
+                self.combined(&output, "JSON_ARRAY")
             }
             _ => Err(self.unknown("a subquery that is no SELECT", *location)),
         }

@@ -20,7 +20,7 @@ pub(super) fn not_a_query(statement: &Node, text: &str) -> Rejection {
         NodeEnum::ExplainStmt(explain) if explain.options.is_empty() && is_select(explain.query.as_deref()) => {
             Rejection::new(ErrorCode::InvalidSql, "EXPLAIN can't be sent as a query")
                 .refused("EXPLAIN")
-                .suggest("Send the SELECT that follows it by itself.")
+                .suggest("Send the SELECT that follows it by itself, or give it to the tool explain_query.")
         }
         NodeEnum::VariableShowStmt(_) => {
             Rejection::new(ErrorCode::InvalidSql, "SHOW is not allowed: it reads the server's settings")

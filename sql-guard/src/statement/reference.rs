@@ -267,11 +267,14 @@ impl<'a> Walk<'a> {
 
     /// The refusal of all columns of a row at once, where some of them may not be seen.
     pub(super) fn all_columns_denied(&self, columns: &Columns, what: &str, location: i32) -> Rejection {
-        let names: Vec<&str> = columns.visible_names().take(MAX_LISTED).collect();
-        let (why, instead) = match columns.worst() {
-            Restriction::Hidden => ("takes columns that you may not read", "Name the columns instead"),
-            _ => ("would combine masked columns with others", "Name the columns that you need instead"),
+        let (why, instead, most) = match columns.worst() {
+            Restriction::Hidden => {
+                ("takes columns that you may not read", "Name the columns instead", Restriction::Masked)
+            }
+            _ => ("would combine masked columns with others", "Name those that you need instead", Restriction::Fixed),
         };
+        let names = columns.known().iter().filter(|column| column.restriction <= most);
+        let names: Vec<&str> = names.filter_map(|column| column.name.as_deref()).take(MAX_LISTED).collect();
         Rejection::new(ErrorCode::AccessDenied, format!("{what} {why}"))
             .refused(what)
             .suggest(format!("{instead}: {}.", names.join(", ")))

@@ -49,6 +49,21 @@ fn a_natural_join_of_columns_without_certain_names_moves_no_masked_column() {
 }
 
 #[test]
+fn what_combines_a_masked_column_is_told_with_its_place_and_the_column() {
+    for (text, word) in [
+        ("SELECT id, ssn FROM secrets union SELECT 1, 'a'", "union"),
+        ("SELECT 1, 'a' EXCEPT SELECT id, ssn FROM secrets", "EXCEPT"),
+        ("SELECT DISTINCT ssn FROM secrets", "DISTINCT"),
+    ] {
+        let rejection = judge_as(masked_ssn(), text).unwrap_err();
+        assert!(rejection.message.contains("ssn, which is masked"), "{text}\n{rejection:#?}");
+        assert_eq!(rejection.refused.as_deref(), Some("ssn"), "{text}");
+        let place = rejection.position.expect("it has a place");
+        assert_eq!(text.find(word), Some(usize::try_from(place.column).unwrap() - 1), "{text}");
+    }
+}
+
+#[test]
 fn a_hidden_table_is_no_table() {
     for text in [
         "SELECT * FROM secrets",
