@@ -2,7 +2,7 @@
 //! moves conditions down to every SELECT and partition that they speak of. A short text may so come to stand for gigabytes.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use shared_protocol::error::ErrorCode;
 
@@ -10,7 +10,7 @@ use super::{Mode, Walk};
 use crate::access::Access;
 use crate::columns::{Columns, MAX_COLUMNS};
 use crate::rejection::Rejection;
-use crate::scope;
+use crate::scope::{self, CteSize};
 use crate::weight::Weight;
 
 /// Most nodes that PostgreSQL may put in place of a statement's references, and copy with its conditions: some 2 KB of its memory for
@@ -45,7 +45,7 @@ pub(super) struct Expansion {
     /// How many nodes the expression that is being walked has, with those that stand in place of its references.
     size: Cell<u64>,
     /// The columns in it with which a condition is moved to several places, by the query level that they belong to, and to how many.
-    moving: RefCell<HashMap<(usize, String), u32>>,
+    moving: RefCell<BTreeMap<(usize, String), u32>>,
     /// How many nodes have been written so far, those of inner queries also where they are named.
     written: Cell<u64>,
     /// How many columns joins have merged so far.
@@ -95,12 +95,12 @@ impl Expansion {
     }
 
     /// Begins an expression, and tells what has been counted of the one around it.
-    fn begin(&self) -> (u64, HashMap<(usize, String), u32>) {
+    fn begin(&self) -> (u64, BTreeMap<(usize, String), u32>) {
         (self.size.take(), self.moving.take())
     }
 
     /// Ends an expression, which is part of the one around it, and tells its weight.
-    fn end(&self, (size, moving): (u64, HashMap<(usize, String), u32>)) -> Weight {
+    fn end(&self, (size, moving): (u64, BTreeMap<(usize, String), u32>)) -> Weight {
         let own = self.moving.replace(moving);
         let copies = own.values().map(|copies| u64::from(*copies)).sum();
         self.moving.borrow_mut().extend(own);
@@ -139,6 +139,28 @@ impl Walk<'_> {
         let judged = judge(self)?;
         self.count((self.expansion.written() - before) / COPIED)?;
         Ok(judged)
+    }
+
+    /// Counts a reference to a common table expression, of that place at that level.
+    pub(super) fn refer_to_cte(&mut self, level: usize, at: usize) -> Result<(), Rejection> {
+        let size = &mut self.levels[level].ctes[at].size;
+        match *size {
+            CteSize::Computed => Ok(()),
+            CteSize::Once(written) => {
+                *size = CteSize::Computed;
+                self.put_in(written)
+            }
+            CteSize::Always { nodes, written } => {
+                self.put_in(written)?;
+                self.expand(nodes)
+            }
+        }
+    }
+
+    /// Counts a query of so many nodes that is put in place of its name.
+    fn put_in(&self, written: u64) -> Result<(), Rejection> {
+        self.expansion.write(written);
+        self.count(written / COPIED)
     }
 
     /// Counts what a set operation makes of its sides: what their columns stand for, wherever their values come from.

@@ -9,7 +9,7 @@ use crate::access::{Access, Sight};
 use crate::catalog::RelationName;
 use crate::columns::{Columns, Restriction};
 use crate::rejection::Rejection;
-use crate::scope::{CteSize, CteState, Item};
+use crate::scope::{CteState, Item};
 use crate::system::{HARMLESS_VIEWS, PG_CATALOG, is_system_schema};
 
 impl<'a> Walk<'a> {
@@ -80,19 +80,8 @@ impl<'a> Walk<'a> {
     /// The innermost common table expression of that name; judged now, where its turn hasn't come.
     fn cte(&mut self, name: &str) -> Result<Option<Columns>, Rejection> {
         for level in (0..self.levels.len()).rev() {
-            let ctes = &self.levels[level].ctes;
-            let Some(at) = ctes.iter().rposition(|cte| cte.name == name) else { continue };
-            match ctes[at].size {
-                CteSize::Computed => {}
-                CteSize::Once(written) => {
-                    self.levels[level].ctes[at].size = CteSize::Computed;
-                    self.copied(|walk| Ok(walk.expansion.write(written)))?;
-                }
-                CteSize::Always { nodes, written } => {
-                    self.copied(|walk| Ok(walk.expansion.write(written)))?;
-                    self.expand(nodes)?;
-                }
-            }
+            let Some(at) = self.levels[level].ctes.iter().rposition(|cte| cte.name == name) else { continue };
+            self.refer_to_cte(level, at)?;
             return match &self.levels[level].ctes[at].state {
                 CteState::Begun(columns) | CteState::Judged(columns) => Ok(Some(columns.clone())),
                 CteState::Waiting(_) => {
