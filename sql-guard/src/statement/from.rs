@@ -195,7 +195,8 @@ impl<'a> Walk<'a> {
         let RangeTableSample { relation, method, args, repeatable, location } = sample;
         match names(method).as_slice() {
             [method] | [PG_CATALOG, method] if SAMPLING.contains(method) => {}
-            [method] if self.samples_by_extension(method) => {}
+            [method] if self.samples_by_extension(None, method) => {}
+            [schema, method] if self.samples_by_extension(Some(schema), method) => {}
             _ => {
                 return Err(self
                     .unknown("a sampling method other than BERNOULLI and SYSTEM", *location)
@@ -212,12 +213,12 @@ impl<'a> Walk<'a> {
     }
 
     /// Whether a sampling method is one of those that come with PostgreSQL as extensions.
-    fn samples_by_extension(&self, method: &str) -> bool {
+    fn samples_by_extension(&self, schema: Option<&str>, method: &str) -> bool {
         let Some((_, extension)) = SAMPLING_EXTENSIONS.iter().find(|(known, _)| *known == method) else { return false };
         let is_its = |function: &&Function| function.extension.as_deref() == Some(*extension);
         match self.mode {
             Mode::Final => {
-                let meant = self.overloads(None, method);
+                let meant = self.overloads(schema, method);
                 !meant.is_empty() && meant.iter().all(is_its)
             }
             Mode::Advisory | Mode::Definition => true,
