@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
+use sqlx::postgres::{PgConnectOptions, PgStatement};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, Row, SqlStr};
 use tokio::sync::Mutex;
 
 use super::host::Place;
@@ -13,6 +13,10 @@ use crate::config::PostgresMode;
 
 /// Longest that a cancel may take to reach the database, and that a session may take to be in order after its statement.
 const CANCEL_LIMIT: Duration = Duration::from_secs(1);
+
+/// Takes back all that is prepared, also where the driver has forgotten its name. A pooler that keeps statements of its own in the
+/// backend (PgBouncer from 1.22 on) notices, and prepares them anew.
+const FORGET: &str = "DEALLOCATE ALL";
 
 /// One pinned, read-only connection and the process that serves it.
 #[derive(Debug)]
@@ -23,14 +27,27 @@ pub struct Session {
     /// A statement's frame was begun and hasn't ended.
     open: bool,
     broken: bool,
+    prepared: Prepared,
     /// Given back to the host's others when the connection is gone.
     _place: Place,
+}
+
+/// What callers' statements may have left prepared in the backend: texts, plans and types, which take memory there for as long as
+/// they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Prepared {
+    Nothing,
+    /// Statements that the driver knows the names of.
+    Known,
+    /// Perhaps one besides that it doesn't know the name of: it failed after PostgreSQL had prepared it.
+    Unknown,
 }
 
 impl Session {
     /// Pins `connection`, where it stays on one backend.
     pub(super) async fn open(connection: PgConnection, setup: Arc<Setup>, place: Place) -> Result<Self, sqlx::Error> {
-        let mut session = Self { connection, setup, pid: 0, open: false, broken: false, _place: place };
+        let mut session =
+            Self { connection, setup, pid: 0, open: false, broken: false, prepared: Prepared::Nothing, _place: place };
         if session.setup.mode == PostgresMode::Direct {
             let pins = AssertSqlSafe(session.setup.pin());
             session.pid = sqlx::raw_sql(pins).fetch_one(&mut session.connection).await?.try_get("pid")?;
@@ -52,26 +69,66 @@ impl Session {
         Ok(())
     }
 
-    /// Undoes what [`Session::begin`] and the statement left in the session. Where that fails, takes over a second, or leaves
+    /// Undoes what [`Session::begin`] and the statement left in the session; PostgreSQL forgets what is prepared. Where that fails, takes over a second, or leaves
     /// something behind that nothing undoes, the session stays broken.
     pub async fn end(&mut self, frame: &Frame) {
         if !self.open || self.broken {
             return;
         }
-        let end = AssertSqlSafe(self.setup.end(frame));
+        let mut end = self.setup.end(frame);
+        if self.prepared != Prepared::Nothing {
+            end = format!("{end}; {FORGET}");
+        }
         let in_order = async {
             if self.setup.mode == PostgresMode::Pooler {
                 // They are prepared on a backend that somebody else has next, who may use the same names.
                 self.connection.clear_cached_statements().await?;
             }
-            let rows = sqlx::raw_sql(end).fetch_all(&mut self.connection).await?;
+            let rows = sqlx::raw_sql(AssertSqlSafe(end)).fetch_all(&mut self.connection).await?;
             rows.last().map_or(Ok(false), |row| row.try_get("keeps_state"))
         };
         let keeps_state: Result<Result<bool, sqlx::Error>, _> = tokio::time::timeout(CANCEL_LIMIT, in_order).await;
         self.open = !matches!(keeps_state, Ok(Ok(false)));
+        if !self.open && self.prepared != Prepared::Nothing {
+            // What the backend has forgotten the driver still knows, but behind a pooler, where it was told before.
+            self.prepared = if self.is_pooled() { Prepared::Nothing } else { Prepared::Known };
+        }
         // No statement of ours runs there any more: it is somebody else's next, or about to go.
         if self.setup.mode == PostgresMode::Pooler || matches!(keeps_state, Ok(Ok(true))) {
             self.pid = 0;
+        }
+    }
+
+    /// Has PostgreSQL prepare a caller's statement, which the connection then runs by its text. Until
+    /// [`Session::forget_statements`] the session counts as broken.
+    ///
+    /// # Errors
+    /// Where PostgreSQL refuses it, or the driver can't read what it says of it.
+    pub async fn prepare(&mut self, sql: SqlStr) -> Result<PgStatement, sqlx::Error> {
+        // Also for one that is given up before it has come to its end.
+        let before = std::mem::replace(&mut self.prepared, Prepared::Unknown);
+        let statement = self.connection.prepare(sql).await?;
+        if before != Prepared::Unknown {
+            self.prepared = Prepared::Known;
+        }
+        Ok(statement)
+    }
+
+    /// Throws away what callers' statements have left prepared, in PostgreSQL and in the driver. Where that fails or takes over a
+    /// second, the session stays broken.
+    pub async fn forget_statements(&mut self) {
+        if self.broken || self.open || self.prepared == Prepared::Nothing {
+            return;
+        }
+        let forgotten = async {
+            self.connection.clear_cached_statements().await?;
+            if self.prepared == Prepared::Unknown {
+                sqlx::raw_sql(FORGET).execute(&mut self.connection).await?;
+            }
+            Ok::<_, sqlx::Error>(())
+        };
+        if matches!(tokio::time::timeout(CANCEL_LIMIT, forgotten).await, Ok(Ok(()))) {
+            self.prepared = Prepared::Nothing;
         }
     }
 
@@ -98,7 +155,7 @@ impl Session {
 
     /// Whether it is closed instead of lent again.
     pub fn is_broken(&self) -> bool {
-        self.broken || self.open
+        self.broken || self.open || self.prepared != Prepared::Nothing
     }
 
     /// One round trip.

@@ -16,18 +16,6 @@ pub(super) struct Described {
     pub(super) oid: Option<u32>,
 }
 
-/// Throws away what sqlx prepared for `text` before it failed to describe it, and has forgotten the name of.
-pub(super) async fn forget(connection: &mut PgConnection, text: &str) -> Result<(), ExecuteError> {
-    let orphans = "SELECT p.name FROM pg_catalog.pg_prepared_statements AS p WHERE NOT p.from_sql AND p.statement = $1";
-    let names = sqlx::query_scalar::<_, String>(orphans).bind(text).persistent(false).fetch_all(&mut *connection).await;
-    for name in names.map_err(ExecuteError::from_sqlx)? {
-        // The driver's own names are letters, digits and underscores.
-        let deallocate = AssertSqlSafe(format!("DEALLOCATE {name}"));
-        sqlx::raw_sql(deallocate).execute(&mut *connection).await.map_err(ExecuteError::from_sqlx)?;
-    }
-    Ok(())
-}
-
 /// Whether sqlx failed to describe, rather than PostgreSQL to prepare.
 pub(super) fn is_needed(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::ColumnDecode { index, .. } if index.contains("typtype"))

@@ -103,7 +103,7 @@ pub(super) async fn check(
     named: &[RelationName],
 ) -> Result<(), ExecuteError> {
     let sql = AssertSqlSafe(format!("{LEAD}{sql}"));
-    let plan = sqlx::query_scalar_with::<_, Value, _>(sql, arguments).persistent(false).fetch_one(&mut *connection);
+    let plan = sqlx::query_scalar_with::<_, Value, _>(sql, arguments).fetch_one(&mut *connection);
     let plan = plan.await.map_err(ExecuteError::from_sqlx)?;
     let mut steps = Vec::new();
     read(plan.pointer("/0/Plan").unwrap_or(&Value::Null), 1.0, &mut steps);

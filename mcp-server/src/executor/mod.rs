@@ -186,7 +186,8 @@ impl Executor {
     }
 }
 
-/// Runs the job, on a second session where the first turns out to be dead. A backend that doesn't stop keeps its turn until it
+/// Runs the job, on a second session where the first turns out to be dead. The session goes back to its pool once nothing is left
+/// prepared there. A backend that doesn't stop keeps its turn until it
 /// is gone, so that no caller can pile them up.
 async fn drive(
     job: run::Job,
@@ -206,15 +207,18 @@ async fn drive(
         }
     }
     metrics::running_statements(-1.0);
-    if session.is_broken() {
-        let database = Arc::clone(&job.database);
-        let pid = session.pid();
-        drop(PooledSession::take(session));
-        tasks.spawn(async move {
-            outlast(&database, pid).await;
-            drop(turn);
-        });
-    }
+    // The rows needn't wait for it. The turn does: until then there is no session for the next.
+    tasks.spawn(async move {
+        session.forget_statements().await;
+        if session.is_broken() {
+            let pid = session.pid();
+            drop(PooledSession::take(session));
+            outlast(&job.database, pid).await;
+        } else {
+            drop(session);
+        }
+        drop(turn);
+    });
     outcome
 }
 

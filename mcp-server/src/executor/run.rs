@@ -10,7 +10,7 @@ use shared_protocol::tool::run_sql::ResultColumn;
 use sql_guard::{CheckedQuery, Restriction, WrappedColumn};
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArguments, PgColumn, PgRow, PgStatement};
-use sqlx::{AssertSqlSafe, Column, Connection, Either, Executor as _, SqlSafeStr, SqlStr, Statement};
+use sqlx::{AssertSqlSafe, Column, Either, SqlSafeStr, SqlStr, Statement};
 use tokio::task::consume_budget;
 
 use super::cancel::{Stop, Stopped, settle};
@@ -52,16 +52,12 @@ struct Prepared {
 }
 
 impl Job {
-    /// Runs to the end, the cap or the stop, and leaves `session` either in order or marked broken.
+    /// Runs to the end, the cap or the stop, and leaves `session` either marked broken or in order but for what is prepared there.
     pub(super) async fn run(&self, session: &mut Session, stop: &Stop) -> Result<RowSet, ExecuteError> {
         match self.framed(session, stop).await {
-            Err(error) if error.is_worth_repeating() && !session.is_broken() => {
-                let cleared = stop.unless(session.connection().clear_cached_statements()).await;
-                if !matches!(cleared, Ok(Ok(()))) {
-                    session.mark_broken();
-                }
-                cleared?.map_err(ExecuteError::from_sqlx)?;
-                self.framed(session, stop).await
+            Err(error) if error.is_worth_repeating() => {
+                session.forget_statements().await;
+                if session.is_broken() { Err(error) } else { self.framed(session, stop).await }
             }
             outcome => outcome,
         }
@@ -154,7 +150,7 @@ impl Job {
     async fn prepare(&self, session: &mut Session) -> Result<Prepared, ExecuteError> {
         let text = self.query.text();
         let plain = AssertSqlSafe(text.to_owned()).into_sql_str();
-        match session.connection().prepare(plain.clone()).await {
+        match session.prepare(plain.clone()).await {
             Ok(statement) => {
                 let columns = statement.columns().iter();
                 self.must_be_as_judged(columns.clone().map(Column::name))?;
@@ -172,18 +168,7 @@ impl Job {
                 self.wrap(session, &found, columns, types).await
             }
             Err(error) if describe::is_needed(&error) => {
-                if session.is_pooled() {
-                    // Whoever has the backend next may use the name that the driver gave this; a pooler may have given it another.
-                    session.mark_broken();
-                } else {
-                    describe::forget(session.connection(), text).await?;
-                }
-                let described = describe::columns(session.connection(), text, self.query.placeholders()).await;
-                if described.is_err() {
-                    // What it prepared may still be there, under a name that the next would want.
-                    session.mark_broken();
-                }
-                let described = described?;
+                let described = describe::columns(session.connection(), text, self.query.placeholders()).await?;
                 self.must_be_as_judged(described.iter().map(|column| column.name.as_str()))?;
                 let found: Vec<Option<Decoder>> =
                     described.iter().map(|column| column.oid.and_then(Decoder::of_oid)).collect();
@@ -223,7 +208,7 @@ impl Job {
         }
         let lead = wrapped.find(self.query.text()).map_or(0, |at| wrapped[..at].chars().count());
         let sql = AssertSqlSafe(wrapped).into_sql_str();
-        let prepared = session.connection().prepare(sql.clone()).await;
+        let prepared = session.prepare(sql.clone()).await;
         let statement = prepared.map_err(|error| match describe::is_needed(&error) {
             true => ExecuteError::UnknownParameterType,
             false => without_lead(ExecuteError::from_sqlx(error), lead),

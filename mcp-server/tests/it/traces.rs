@@ -1,14 +1,17 @@
 //! Nothing that a statement did to its session outlives it. Views are the way: the guard lets them through, and what they call
 //! is a user's own function.
 
+use std::time::Duration;
+
 use harness::{ThrowawayPostgres, shared_postgres};
-use mcp_server::executor::ExecuteError;
+use mcp_server::executor::{CostLimits, ExecuteError, RunLimits};
 use serde_json::{Value, json};
 use sqlx::postgres::PgListener;
 use sqlx::{AssertSqlSafe, PgConnection};
+use tokio_util::sync::CancellationToken;
 
 use crate::database_of;
-use crate::runner::Runner;
+use crate::runner::{Runner, limits};
 
 /// Name, and what the function behind the view of that name does.
 const TRACES: &[(&str, &str)] = &[
@@ -275,4 +278,60 @@ async fn what_failed_after_the_driver_could_not_describe_it_is_not_left_prepared
     let count = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%multirange%' AND statement <> $1";
     let left: i64 = sqlx::query_scalar(count).bind(count).fetch_one(session.connection()).await.unwrap();
     assert_eq!(left, 0);
+}
+
+/// The texts that a session has prepared and that hold this word.
+async fn prepared(runner: &Runner, word: &str) -> Vec<String> {
+    let mut session = runner.database.session().await.unwrap();
+    let texts = "SELECT statement FROM pg_prepared_statements WHERE strpos(statement, $1) > 0";
+    sqlx::query_scalar(texts).bind(word).persistent(false).fetch_all(session.connection()).await.unwrap()
+}
+
+#[tokio::test]
+async fn no_statement_stays_prepared_however_it_ended() {
+    let postgres = shared_postgres().await;
+    let sql = "CREATE TYPE mood AS ENUM ('ok'); CREATE TABLE t (id int, mood mood, note text);
+        CREATE FUNCTION own() RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN 1; END';";
+    let name = database_of(postgres, sql).await;
+    for mode in ["direct", "pooler"] {
+        let runner = Runner::new(&postgres.reader_url(&name), &["--pool-size", "1", "--postgres-mode", mode]);
+        for query in [
+            "SELECT 1 AS marked",
+            "SELECT id, mood AS marked FROM t",
+            "SELECT own() AS marked",
+            "SELECT '{[1,3)}'::int4multirange AS marked",
+            "SELECT '10.0.0.1'::inet AS marked",
+        ] {
+            runner.run(query, &[]).await.unwrap();
+            runner.run(query, &[("app.tenant", "a")]).await.unwrap();
+            assert_eq!(prepared(&runner, "marked").await, [""; 0], "{mode}: {query}");
+        }
+        for query in [
+            "SELECT 1 / 0 AS marked",
+            "SELECT 'a'::int AS marked",
+            "SELECT '{[1,3)}'::int4multirange AS marked, 1 / 0",
+            "SELECT note AS marked FROM t WHERE id = $1",
+        ] {
+            runner.run(query, &[]).await.unwrap_err();
+            assert_eq!(prepared(&runner, "marked").await, [""; 0], "{mode}: {query}");
+        }
+        let cost = CostLimits { max_cost: Some(1.0), ..CostLimits::default() };
+        let all = runner.run_within("SELECT id AS marked FROM t", Vec::new(), RunLimits { cost, ..limits() }).await;
+        assert!(matches!(all, Err(ExecuteError::OverLimit(_))), "{all:?}");
+        let timeout = Duration::from_millis(200);
+        let endless = "SELECT count(*) AS marked FROM generate_series(1, 100000) a, generate_series(1, 100000) b";
+        let late = runner.run_within(endless, Vec::new(), RunLimits { timeout, ..limits() }).await;
+        assert!(matches!(late, Err(ExecuteError::TimedOut { .. })), "{late:?}");
+        let cut = RunLimits { max_rows: 1, ..limits() };
+        runner.run_within("SELECT generate_series(1, 9) AS marked", Vec::new(), cut).await.unwrap();
+        assert_eq!(prepared(&runner, "marked").await, [""; 0], "{mode}");
+
+        let judged = runner.judged("SELECT note AS marked FROM t").await;
+        let mut superuser = postgres.superuser(&name).await.unwrap();
+        let anew = "ALTER TABLE t DROP COLUMN note; ALTER TABLE t ADD COLUMN note text";
+        sqlx::raw_sql(anew).execute(&mut superuser).await.unwrap();
+        let stale = runner.run_judged(judged, Vec::new(), Vec::new(), limits(), &CancellationToken::new()).await;
+        assert!(matches!(stale, Err(ExecuteError::StaleCatalog)), "{stale:?}");
+        assert_eq!(prepared(&runner, "marked").await, [""; 0], "{mode}: stale");
+    }
 }
