@@ -234,7 +234,7 @@ fn executed(failed: &Failed) -> ErrorDetail {
         ExecuteError::UnknownParameterType => {
             say(ErrorCode::ParameterError, error).suggest("Write $1::text::its_type and send the value as a string.").0
         }
-        ExecuteError::Database(fault) if *is_restricted && fault.sqlstate == UNDEFINED_COLUMN => {
+        ExecuteError::Database(fault) if *is_restricted && names_unknown_column(fault) => {
             unknown_column(fault, sql, columns)
         }
         ExecuteError::Database(fault) if *is_restricted => {
@@ -288,13 +288,15 @@ fn internal(cause: &anyhow::Error) -> ErrorDetail {
 /// What PostgreSQL said, by the table of tools.md, "Errors".
 fn database_fault(fault: &DatabaseFault, sql: &str, columns: &[String], more_time: Option<&str>) -> ErrorDetail {
     let code = match fault.sqlstate.as_str() {
-        "42P01" => ErrorCode::TableNotFound,
-        UNDEFINED_COLUMN => ErrorCode::ColumnNotFound,
-        "42883" => ErrorCode::FunctionNotFound,
-        "3F000" => ErrorCode::SchemaNotFound,
+        "42P01" if !fault.is_of_code => ErrorCode::TableNotFound,
+        UNDEFINED_COLUMN if !fault.is_of_code => ErrorCode::ColumnNotFound,
+        "42883" if !fault.is_of_code => ErrorCode::FunctionNotFound,
+        "3F000" if !fault.is_of_code => ErrorCode::SchemaNotFound,
         "42501" => ErrorCode::PermissionDenied,
         "25006" => ErrorCode::WriteOperationDenied,
         "57014" => ErrorCode::QueryTimeout,
+        // The statement's own text is in order.
+        state if state.starts_with("42") && fault.is_of_code => ErrorCode::ExecutionError,
         state if state.starts_with("42") => ErrorCode::InvalidSql,
         state if state.starts_with("53") => ErrorCode::ServerBusy,
         state if state.starts_with("08") || state.starts_with("57P0") => ErrorCode::ConnectionError,
@@ -330,10 +332,20 @@ fn database_fault(fault: &DatabaseFault, sql: &str, columns: &[String], more_tim
     say(code, &fault.message).suggest_if(suggestion).with(context)
 }
 
+/// Whether PostgreSQL speaks of a column that the statement's own text names: it gives the place there, and no function has a part in it,
+/// which may raise anything under any code.
+fn names_unknown_column(fault: &DatabaseFault) -> bool {
+    fault.sqlstate == UNDEFINED_COLUMN && fault.position.is_some() && !fault.is_of_code
+}
+
 /// A column that PostgreSQL doesn't know, told as the guard tells of one that is hidden: nobody may tell them apart.
 fn unknown_column(fault: &DatabaseFault, sql: &str, columns: &[String]) -> ErrorDetail {
     let written = fault.message.strip_prefix("column ").and_then(|rest| rest.strip_suffix(" does not exist"));
     let written = written.unwrap_or_default().trim_matches('"');
+    // PostgreSQL folds names to lower case.
+    let text = sql.to_lowercase();
+    let is_own = written.split('.').all(|part| text.contains(&part.trim_matches('"').to_lowercase()));
+    let written = if is_own { written } else { "…" };
     let mut names: Vec<&str> = columns.iter().map(String::as_str).collect();
     names.sort_unstable();
     names.dedup();
@@ -437,6 +449,28 @@ mod tests {
         check("22012", ErrorCode::ExecutionError);
         check("21000", ErrorCode::ExecutionError);
         check("P0001", ErrorCode::ExecutionError);
+    }
+
+    #[test]
+    fn what_a_function_raises_is_no_column_of_the_statements() {
+        let columns = ["id".to_owned()];
+        let of = |fault: DatabaseFault| {
+            let sql = "SELECT ID.x FROM t".to_owned();
+            let error = ExecuteError::Database(fault);
+            executed(&Failed { error, sql, columns: columns.to_vec(), is_restricted: true, more_time: None })
+        };
+        let told = of(fault("42703", "column id.x does not exist"));
+        assert_eq!(
+            (told.code, &*told.message),
+            (ErrorCode::ColumnNotFound, "there is no column id.x (line 1, column 8)")
+        );
+        let told = of(fault("42703", "column secret does not exist"));
+        assert_eq!((told.code, &*told.message), (ErrorCode::ColumnNotFound, "there is no column … (line 1, column 8)"));
+        for sqlstate in ["42703", "42P01", "42883", "42P02", "3F000", "42601"] {
+            let raised = DatabaseFault { is_of_code: true, ..fault(sqlstate, "column secret does not exist") };
+            let told = of(raised);
+            assert_eq!((told.code, &*told.message), (ErrorCode::ExecutionError, "a function of the database failed"));
+        }
     }
 
     #[test]

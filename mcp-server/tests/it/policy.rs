@@ -290,6 +290,35 @@ async fn the_values_that_a_views_condition_keeps_out_are_not_told_by_errors() {
 }
 
 #[tokio::test]
+async fn the_values_that_a_function_raises_are_told_under_no_code() {
+    let postgres = shared_postgres().await;
+    let codes = ["42703", "42P01", "42883", "42P02", "3F000", "42601", "22P02", "P0001"];
+    let mut sql = "CREATE TABLE payroll (id int);".to_owned();
+    for code in codes {
+        let table = format!("notes_{}", code.to_lowercase());
+        sql += &format!(
+            "CREATE TABLE {table} (id int, note text); INSERT INTO {table} VALUES (1, 'secret');
+             CREATE FUNCTION check_{table}(note text) RETURNS bool LANGUAGE plpgsql STABLE AS
+                 $$BEGIN RAISE EXCEPTION 'column % does not exist', note USING ERRCODE = '{code}'; END$$;
+             ALTER TABLE {table} ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON {table} USING (check_{table}(note));"
+        );
+    }
+    let name = database_of(postgres, &sql).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.toml");
+    fs::write(&file, "[default]\ndeny_tables = [\"public.payroll\"]\n").unwrap();
+    let options = ServerOptions::new(postgres.reader_url(&name)).with_env("POLICY_FILE", file.to_str().unwrap());
+    let server = McpServer::start(options).await.unwrap();
+    let mut client = Client::open(&server).await;
+    for code in codes {
+        let error = client.error(json!({ "query": format!("SELECT id FROM notes_{code}") })).await;
+        assert_eq!(error["code"], "EXECUTION_ERROR", "{code}: {error}");
+        assert_eq!(error["message"], "a function of the database failed", "{code}: {error}");
+        assert!(!error.to_string().contains("secret"), "{code}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn no_estimate_is_told_of_what_stands_behind_a_view_or_a_function() {
     let postgres = shared_postgres().await;
     let sql = "CREATE TABLE bills (id int, tenant int, note text);
