@@ -10,5 +10,6 @@ pub mod log;
 pub mod rate_limit;
 pub mod settings;
 pub mod shutdown;
+mod silence;
 mod stall;
 pub mod tls;

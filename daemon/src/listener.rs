@@ -8,10 +8,10 @@ use std::time::Duration;
 use axum::Router;
 use http::Request;
 use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use metrics::gauge;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,6 +22,7 @@ use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use crate::address::Peer;
+use crate::silence::{Answer, Silences};
 use crate::stall::Watched;
 use crate::tls::ServerTls;
 
@@ -33,6 +34,12 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Longest that a client may take nothing of what is sent to it. What it keeps in memory meanwhile is bounded elsewhere.
 const STALL_LIMIT: Duration = Duration::from_secs(15);
+
+/// Silence after which a connection may have to make room for another, where all places are taken.
+const LEAST_SILENCE: Duration = Duration::from_millis(500);
+
+/// How often it is looked for one while all places are taken.
+const ROOM_WATCH: Duration = Duration::from_millis(50);
 
 /// Pause after a failed accept, which mostly means that there are no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -60,7 +67,8 @@ pub struct Service {
     pub router: Router,
     /// What the port shows to prove who it is; plain HTTP without.
     pub tls: Option<ServerTls>,
-    /// HTTP connections at once; upgraded ones no longer count. More wait until one ends.
+    /// HTTP connections at once; upgraded ones no longer count. One more ends the one that has been silent for longest, or waits until
+    /// there is one.
     pub max_connections: usize,
     /// Time that requests under way have after the stop.
     pub grace: Duration,
@@ -92,9 +100,10 @@ impl Listener {
         http.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT);
         let graceful = GracefulShutdown::new();
         let places = Arc::new(Semaphore::new(service.max_connections));
+        let silences = Silences::default();
         let open = TaskTracker::new();
         let cut = CancellationToken::new();
-        while let Some(accepted) = stop.run_until_cancelled(self.accept(&places)).await {
+        while let Some(accepted) = stop.run_until_cancelled(self.accept(&places, &silences)).await {
             let (socket, peer, place) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -103,11 +112,14 @@ impl Listener {
                     continue;
                 }
             };
-            let answer = service.router.clone().map_request(move |mut request: Request<Incoming>| {
+            let voice = silences.voice();
+            let (router, ended) = (service.router.clone(), voice.ended().clone());
+            let answer = service_fn(move |mut request: Request<Incoming>| {
+                let answering = voice.answering();
                 request.extensions_mut().insert(Peer(peer));
-                request
+                let answer = router.clone().oneshot(request);
+                async move { answer.await.map(|answer| answer.map(|body| Answer::new(body, answering))) }
             });
-            let answer = TowerToHyperService::new(answer);
             let (http, graceful, cut) = (http.clone(), graceful.watcher(), cut.clone());
             let (connections, tls) = (gauge!(service.gauge), service.tls.clone());
             let served = async move {
@@ -117,8 +129,10 @@ impl Listener {
             };
             open.spawn(async move {
                 connections.increment(1);
-                if let Some(Err(error)) = cut.run_until_cancelled(served).await {
-                    debug!(error, "an HTTP connection ended");
+                match cut.run_until_cancelled(ended.run_until_cancelled(served)).await {
+                    Some(Some(Err(error))) => debug!(error, "an HTTP connection ended"),
+                    Some(None) => debug!("a silent HTTP connection made room for another"),
+                    _ => {}
                 }
                 connections.decrement(1);
                 drop(place);
@@ -134,12 +148,24 @@ impl Listener {
     }
 
     /// The next connection, once there is a place for it.
-    async fn accept(&self, places: &Arc<Semaphore>) -> std::io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
-        let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
+    async fn accept(
+        &self,
+        places: &Arc<Semaphore>,
+        silences: &Silences,
+    ) -> std::io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
         let (socket, peer) = self.listener.accept().await?;
         // Small answers must not wait for more data to come.
         socket.set_nodelay(true)?;
-        Ok((socket, peer.ip(), place))
+        if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+            return Ok((socket, peer.ip(), place));
+        }
+        loop {
+            silences.end_longest(LEAST_SILENCE);
+            let place = Arc::clone(places).acquire_owned();
+            if let Ok(place) = tokio::time::timeout(ROOM_WATCH, place).await {
+                return Ok((socket, peer.ip(), place.map_err(std::io::Error::other)?));
+            }
+        }
     }
 }
 

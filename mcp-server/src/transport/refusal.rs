@@ -100,11 +100,12 @@ impl IntoResponse for Refusal {
         let (status, message, suggestion) = self.parts();
         let mut response =
             (status, axum::Json(json!({ "error": { "message": message, "suggestion": suggestion } }))).into_response();
-        if matches!(self, Self::Key(Unknown::Flooded)) {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
         let header = match self {
-            Self::Key(Unknown::Flooded) | Self::Full | Self::Stopping | Self::Busy => Some((RETRY_AFTER, "5")),
+            Self::Key(Unknown::Flooded) | Self::Full | Self::Stopping | Self::Busy => {
+                // Whoever comes back later keeps no place meanwhile.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                Some((RETRY_AFTER, "5"))
+            }
             Self::Key(_) => Some((WWW_AUTHENTICATE, "Bearer realm=\"mcp\"")),
             Self::Method => Some((ALLOW, "GET, POST, DELETE")),
             Self::Handshake(handshake::Invalid::NoUpgrade) => Some((http::header::UPGRADE, "websocket")),

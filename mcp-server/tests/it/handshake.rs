@@ -1,7 +1,9 @@
 //! Who is let in, and what the first bytes are.
 
-use harness::McpServer;
+use harness::{McpServer, PATIENCE};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error;
 
 use crate::client::{Client, handshake, until};
@@ -102,6 +104,44 @@ async fn a_place_is_free_again_when_its_connection_ends() {
     assert_eq!((full.status().as_u16(), &full.headers()["retry-after"]), (503, &"5".parse().unwrap()));
     drop(first);
     until("the place is free", async || handshake(&server.ws_url(), &[key]).await.is_ok()).await;
+}
+
+/// All that comes over a connection on which this is sent, up to its end.
+async fn whole_answer(server: &McpServer, sent: &str) -> String {
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    socket.write_all(sent.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(PATIENCE, socket.read_to_string(&mut answer)).await.expect("it ends").unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn whoever_is_told_to_come_back_keeps_no_connection_meanwhile() {
+    let server = shop_server_with(&[("MAX_CONNECTIONS", "1")]).await;
+    let _first = Client::open(&server).await;
+    let headers = format!("Host: localhost\r\nX-API-Key: {}\r\n", server.api_key());
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let answer = whole_answer(&server, &format!("GET /mcp HTTP/1.1\r\n{headers}{upgrade}\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.to_lowercase().contains("\r\nconnection: close\r\n"), "{answer}");
+    assert!(answer.contains("all places for connections are taken"), "{answer}");
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_make_room_for_those_that_ask() {
+    let server = shop_server_with(&[("MAX_CONNECTIONS", "1")]).await;
+    let mut client = Client::open(&server).await;
+    let mut silent = Vec::new();
+    for number in 0..100 {
+        let mut socket = TcpStream::connect(server.address).await.unwrap();
+        let sent = ["", "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET /health HTTP/1.1\r\nHo"][number % 3];
+        socket.write_all(sent.as_bytes()).await.unwrap();
+        silent.push(socket);
+    }
+    // Each of them has fifteen seconds to send a request, and there is room for sixteen.
+    let health = reqwest::Client::new().get(server.http_url("/health")).timeout(PATIENCE).send().await.unwrap();
+    assert_eq!(health.status().as_u16(), 200);
+    assert_eq!(client.rows("SELECT 1 AS one", json!([])).await.row_count, 1);
 }
 
 #[tokio::test]
