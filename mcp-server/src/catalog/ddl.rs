@@ -16,7 +16,7 @@ pub fn ddl(visible: &Visible, bytes: usize) -> String {
     if let Some(description) = visible.description() {
         let _ = write!(text, ": {}", one_line(description));
     }
-    let path = snapshot.search_path.join(", ");
+    let path = visible.search_path().join(", ");
     let _ = writeln!(text, "\n-- PostgreSQL {}, search_path {path}", snapshot.server_version);
     write_statements(&mut text, visible.tables(), &visible.functions, bytes);
     text

@@ -8,6 +8,7 @@ pub mod ddl;
 pub mod erd;
 mod extras;
 mod facts;
+mod hidden_schemas;
 mod identifier;
 mod introspect;
 pub mod join_path;

@@ -40,7 +40,7 @@ pub fn page(catalog: &Visible, cursor: Option<&str>, bytes: usize) -> Result<Str
         description: catalog.description().map(str::to_owned),
         server_version: catalog.snapshot.server_version.clone(),
         timezone: catalog.snapshot.timezone.clone(),
-        search_path: catalog.snapshot.search_path.clone(),
+        search_path: catalog.search_path().to_vec(),
         samples: catalog.samples(),
         tables: Vec::new(),
         functions: if start == 0 { catalog.functions.clone() } else { Vec::new() },

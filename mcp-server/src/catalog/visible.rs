@@ -9,6 +9,7 @@ use shared_protocol::catalog::{Column, Constraint, ForeignKey, Function, Index, 
 use sql_guard::{Access, Catalog, FunctionRef, Policy, RelationName, Restriction};
 
 use super::Snapshot;
+use super::hidden_schemas::{HiddenSchemas, speaks_of_tables};
 use super::samples::Samples;
 use super::snapshot::Schema;
 use crate::digest::digest;
@@ -25,6 +26,8 @@ pub struct Visible {
     pub(super) tables: Vec<Table>,
     pub(super) functions: Vec<Function>,
     schemas: Vec<VisibleSchema>,
+    hidden_schemas: HiddenSchemas,
+    search_path: Vec<String>,
     samples: SamplesState,
     structure: String,
     fingerprint: String,
@@ -71,11 +74,16 @@ impl Visible {
         // One that may not be called could speak of what is hidden by its very signature.
         let functions =
             snapshot.functions.iter().filter(|function| access.allows_function(&function.schema, &function.name));
-        let functions: Vec<Function> =
+        let mut functions: Vec<Function> =
             functions.map(|function| Function { allowed: true, ..function.clone() }).collect();
         let description =
             snapshot.description().filter(|comment| !access.comment_names_hidden(comment)).map(str::to_owned);
         let schemas = visible_schemas(&snapshot.schemas, &tables, &functions, policy, &access);
+        let hidden_schemas = HiddenSchemas::new(&snapshot, &schemas, policy);
+        tables.iter_mut().for_each(|table| hidden_schemas.leave_out_of_table(table));
+        functions.iter_mut().for_each(|function| hidden_schemas.leave_out_of_function(function));
+        let is_told = |name: &String| !speaks_of_tables(policy) || schemas.iter().any(|schema| schema.name == *name);
+        let search_path: Vec<String> = snapshot.search_path.iter().filter(|name| is_told(name)).cloned().collect();
         // They change with the data, as the values of columns do.
         let estimates: Vec<_> = tables.iter_mut().map(|table| table.estimated_row_count.take()).collect();
         let seen = Seen {
@@ -83,7 +91,7 @@ impl Visible {
             description: &description,
             server_version: &snapshot.server_version,
             timezone: &snapshot.timezone,
-            search_path: &snapshot.search_path,
+            search_path: &search_path,
             tables: &tables,
             functions: &functions,
             schemas: &schemas,
@@ -97,7 +105,20 @@ impl Visible {
         let fingerprint = hash(&(&structure, estimates, samples, shown));
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let serial = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { serial, snapshot, access, description, tables, functions, schemas, samples, structure, fingerprint }
+        Self {
+            serial,
+            snapshot,
+            access,
+            description,
+            tables,
+            functions,
+            schemas,
+            hidden_schemas,
+            search_path,
+            samples,
+            structure,
+            fingerprint,
+        }
     }
 
     /// Tells it from all others of the process.
@@ -165,9 +186,9 @@ impl Visible {
         &self.schemas
     }
 
-    /// The schemas in which unqualified names are looked up, in order.
+    /// The schemas in which unqualified names are looked up, in order, without those that the caller is not told of.
     pub fn search_path(&self) -> &[String] {
-        &self.snapshot.search_path
+        &self.search_path
     }
 
     /// Whether a table is found by its name alone: its schema is looked up, and no other before it has the name.
@@ -222,8 +243,8 @@ impl Visible {
     }
 
     /// The name of a type by its number, as SQL is written with it.
-    pub fn written_type(&self, oid: u32) -> Option<&str> {
-        self.snapshot.numbered_type(oid).map(|of| of.written.as_str())
+    pub fn written_type(&self, oid: u32) -> Option<String> {
+        self.snapshot.numbered_type(oid).map(|of| self.hidden_schemas.left_out_of(&of.written))
     }
 
     /// The columns of a relation that the caller may know of, for suggestions.
@@ -261,7 +282,7 @@ fn visible_schemas(
     for function in functions {
         counts.entry(&function.schema).or_default();
     }
-    if policy.deny_tables.is_empty() && policy.allow_tables.is_empty() {
+    if !speaks_of_tables(policy) {
         for schema in known {
             counts.entry(&schema.name).or_default();
         }

@@ -214,7 +214,7 @@ fn wrong_count(expected: usize, given: usize) -> ToolError {
 pub(super) fn query_columns(page: &Page) -> Vec<QueryColumn> {
     let column = |(column, oid): (&ResultColumn, &Option<u32>)| QueryColumn {
         name: column.name.clone(),
-        data_type: oid.and_then(|oid| page.visible.written_type(oid)).unwrap_or(&column.r#type).to_owned(),
+        data_type: oid.and_then(|oid| page.visible.written_type(oid)).unwrap_or_else(|| column.r#type.clone()),
         masked: column.masked,
     };
     page.rows.columns.iter().zip(&page.rows.types).map(column).collect()

@@ -220,6 +220,48 @@ async fn texts_that_speak_of_what_is_hidden_are_left_out() {
 }
 
 #[tokio::test]
+async fn schemas_that_policy_hides_wholly_are_named_nowhere() {
+    let postgres = shared_postgres().await;
+    let sql = "
+        CREATE SCHEMA zq_hidden; CREATE SCHEMA zq_other; CREATE SCHEMA kinds;
+        CREATE TABLE zq_hidden.closed (id int); CREATE SEQUENCE zq_other.seq; CREATE TABLE zq_hidden.too (id int);
+        CREATE TYPE zq_other.mood AS ENUM ('good'); CREATE DOMAIN zq_other.small AS int CHECK (VALUE < 10);
+        CREATE TYPE kinds.kind AS ENUM ('one');
+        CREATE TABLE shown (
+            id int DEFAULT nextval('zq_other.seq'::regclass), mood zq_other.mood DEFAULT 'good'::zq_other.mood, size zq_other.small,
+            moods zq_other.mood[], kind kinds.kind DEFAULT 'one'::kinds.kind, CHECK (mood >= 'good'::zq_other.mood), CHECK (id > 0)
+        );
+        CREATE INDEX of_expression ON shown ((mood = 'good'::zq_other.mood));
+        CREATE INDEX of_column ON shown (id);
+        GRANT USAGE ON SCHEMA zq_hidden, zq_other, kinds TO PUBLIC; GRANT SELECT ON ALL TABLES IN SCHEMA zq_hidden TO PUBLIC;
+        COMMENT ON COLUMN shown.id IS 'counted by zq_other.seq';
+        DO $$BEGIN EXECUTE format('ALTER DATABASE %I SET search_path TO zq_hidden, public', current_database()); END$$;";
+    let database = database_of(postgres, sql).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.toml");
+    std::fs::write(&file, "[default]\ndeny_tables = ['zq_hidden.*', 'zq_other.*']\n").unwrap();
+    let options = ServerOptions::new(postgres.reader_url(&database)).with_env("POLICY_FILE", file.to_str().unwrap());
+    let server = McpServer::start(options).await.unwrap();
+    let mut client = Client::open(&server).await;
+    let page = page(&mut client, &format!("postgres://{database}/catalog")).await.unwrap();
+    assert_eq!(page.search_path, ["public"]);
+    let shown = table(&page, "shown");
+    let types: Vec<&str> = shown.columns.iter().map(|column| column.data_type.as_str()).collect();
+    assert_eq!(types, ["integer", "mood", "small", "mood[]", "kinds.kind"]);
+    let defaults: Vec<_> = shown.columns.iter().filter_map(|column| column.default_value.as_deref()).collect();
+    assert_eq!(defaults, ["'one'::kinds.kind"]);
+    assert_eq!(shown.constraints.iter().map(|known| known.name.as_str()).collect::<Vec<_>>(), ["shown_id_check"]);
+    assert_eq!(shown.indexes.iter().map(|known| known.name.as_str()).collect::<Vec<_>>(), ["of_column"]);
+    let schema = client.request("resources/read", json!({ "uri": format!("postgres://{database}/schema") })).await;
+    let described = client.call("describe_table", json!({ "table_name": "shown" })).await;
+    let schemas = client.call("list_schemas", json!({})).await;
+    let rows = client.call("execute_query", json!({ "sql": "SELECT mood, moods FROM shown" })).await;
+    for told in [json!(page), schema, described, schemas, rows] {
+        assert!(!told.to_string().contains("zq_"), "{told}");
+    }
+}
+
+#[tokio::test]
 async fn a_large_catalog_comes_in_pages() {
     let postgres = shared_postgres().await;
     let mut sql = String::new();
