@@ -11,6 +11,7 @@ pub mod catalog;
 pub mod cli;
 pub mod config;
 pub mod databases;
+mod deep_json;
 mod digest;
 pub mod executor;
 pub mod mcp;

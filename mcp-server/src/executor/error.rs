@@ -128,6 +128,7 @@ impl ExecuteError {
                 None => Self::Lost(sqlx::Error::Database(error)),
             },
             sqlx::Error::Decode(error) | sqlx::Error::Encode(error) => Self::Internal(anyhow::anyhow!(error)),
+            error @ sqlx::Error::ColumnDecode { .. } => Self::Internal(error.into()),
             error => Self::Lost(error),
         }
     }
@@ -266,6 +267,17 @@ fn redact(message: &str, sql: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_driver_can_not_read_is_no_lost_connection() {
+        let source = "recursion limit exceeded";
+        let unreadable = sqlx::Error::ColumnDecode { index: "0".to_owned(), source: source.into() };
+        for error in [unreadable, sqlx::Error::Decode(source.into())] {
+            let error = ExecuteError::from_sqlx(error);
+            assert!(matches!(error, ExecuteError::Internal(_)) && !error.is_connection_lost(), "{error:?}");
+        }
+        assert!(ExecuteError::from_sqlx(sqlx::Error::WorkerCrashed).is_connection_lost());
+    }
 
     #[test]
     fn values_that_the_statement_does_not_have_are_taken_out_of_messages() {

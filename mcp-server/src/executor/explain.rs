@@ -4,11 +4,14 @@
 //! see again.
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sql_guard::RelationName;
 use sqlx::postgres::PgArguments;
+use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::ExecuteError;
+use crate::deep_json;
 
 /// What stands before the statement.
 pub(super) const LEAD: &str = "EXPLAIN (FORMAT JSON, VERBOSE) ";
@@ -103,10 +106,14 @@ pub(super) async fn check(
     named: &[RelationName],
 ) -> Result<(), ExecuteError> {
     let sql = AssertSqlSafe(format!("{LEAD}{sql}"));
-    let plan = sqlx::query_scalar_with::<_, Value, _>(sql, arguments).fetch_one(&mut *connection);
-    let plan = plan.await.map_err(ExecuteError::from_sqlx)?;
-    let mut steps = Vec::new();
-    read(plan.pointer("/0/Plan").unwrap_or(&Value::Null), 1.0, &mut steps);
+    let plan = sqlx::query_scalar_with::<_, Json<Box<RawValue>>, _>(sql, arguments).fetch_one(&mut *connection);
+    let Json(plan) = plan.await.map_err(ExecuteError::from_sqlx)?;
+    let steps = deep_json::with_value(plan.get(), |plan| {
+        let mut steps = Vec::new();
+        read(plan.pointer("/0/Plan").unwrap_or(&Value::Null), 1.0, &mut steps);
+        steps
+    });
+    let steps = steps.map_err(|error| ExecuteError::Internal(error.into()))?;
     let table = |step: &Step| {
         let table = step.table.as_ref().filter(|table| named.contains(table))?;
         Some(format!("{}.{}", table.schema, table.name))

@@ -10,6 +10,7 @@ use super::definition::{described_output, input_schema, output_schema};
 use super::statement::{Page, Request, page};
 use super::{Call, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput};
 use crate::catalog::Visible;
+use crate::deep_json;
 use crate::executor::Explain;
 use crate::plan::{self, Plan, TableFacts};
 
@@ -69,11 +70,13 @@ impl Tool for ExplainQuery {
             explain: Some(explain),
         };
         let Page { rows, visible, .. } = page(context, request, call).await?;
-        let answer: Value = serde_json::from_str(&rows.json).unwrap_or_default();
-        let plan = Plan::new(answer[0]["plan"].clone());
-        let plan = plan.ok_or_else(|| ToolError::Internal("PostgreSQL gave a plan of an unknown form".to_owned()))?;
-        let output = output(plan, &input, &visible);
-        Ok(ToolOutput { json: serde_json::to_string(&output).expect("plain data"), rows: 0, memory: rows.memory })
+        let json = deep_json::with_value(&rows.json, |mut answer| {
+            let plan = Plan::new(answer[0]["plan"].take())?;
+            Some(serde_json::to_string(&output(plan, &input, &visible)).expect("plain data"))
+        });
+        let json = json.map_err(|error| ToolError::Internal(format!("the plan can't be read: {error}")))?;
+        let json = json.ok_or_else(|| ToolError::Internal("PostgreSQL gave a plan of an unknown form".to_owned()))?;
+        Ok(ToolOutput { json, rows: 0, memory: rows.memory })
     }
 }
 

@@ -93,6 +93,20 @@ async fn big_tables_are_not_read_from_their_beginning() {
 }
 
 #[tokio::test]
+async fn plans_that_nest_deep_are_held_against_the_limits_too() {
+    let planner = Planner::new(shared_postgres().await).await;
+    let limits = CostLimits { max_cost: Some(1000.0), deny_seq_scan_over_rows: Some(5000), ..CostLimits::default() };
+    for depth in [70, 200] {
+        let nested = |inner: &str| format!("{}{inner}{}", "SELECT * FROM (".repeat(depth), " LIMIT 1) q".repeat(depth));
+        planner.passes(&nested("SELECT id FROM facts"), json!([]), limits).await;
+        let over = planner.over(&nested("SELECT id FROM facts ORDER BY note"), json!([]), limits).await;
+        assert_eq!(over.limit, "deny_seq_scan_over_rows");
+        let over = planner.over(&nested("SELECT count(*) FROM facts a, facts b"), json!([]), limits).await;
+        assert_eq!(over.limit, "max_cost");
+    }
+}
+
+#[tokio::test]
 async fn of_rows_that_not_everybody_may_see_no_estimate_is_told() {
     let planner = Planner::new(shared_postgres().await).await;
     for limits in [

@@ -50,6 +50,31 @@ async fn a_plan_is_told_in_each_form() {
 }
 
 #[tokio::test]
+async fn a_plan_that_nests_deep_is_told_under_a_limit_and_in_each_form() {
+    let (server, _folder) = server("[default]\nmax_cost = 100000\n").await;
+    let mut client = Client::open(&server).await;
+    for depth in [70, 200] {
+        let (begin, end) = ("SELECT * FROM (".repeat(depth), " LIMIT 1) q".repeat(depth));
+        let sql = format!("{begin}SELECT id FROM events{end}");
+        let answer = client.use_tool("execute_query", json!({ "sql": sql })).await;
+        assert_eq!(answer["row_count"], 1, "{answer}");
+        let text = client.use_tool("explain_query", json!({ "sql": sql })).await;
+        assert_eq!(text["plan"].as_str().unwrap().matches("Limit  (cost=").count(), depth, "{text}");
+        let yaml = client.use_tool("explain_query", json!({ "sql": sql, "format": "yaml" })).await;
+        assert_eq!(yaml["plan"].as_str().unwrap().matches("Node Type: Limit").count(), depth, "{yaml}");
+        // Deeper than this client's parser goes.
+        let arguments = json!({ "sql": sql, "format": "json" });
+        let params =
+            json!({ "name": "explain_query", "arguments": arguments, "_meta": { "pgmcp/structuredOnly": true } });
+        client.start("tools/call", params).await;
+        let json = client.receive_text().await;
+        assert_eq!(json.matches("\"Node Type\":\"Limit\"").count(), depth, "{json}");
+    }
+    let answer = client.use_tool("execute_query", json!({ "sql": "SELECT 1 AS one" })).await;
+    assert_eq!(answer["row_count"], 1, "{answer}");
+}
+
+#[tokio::test]
 async fn slow_plans_are_warned_of() {
     let (server, _folder) = server("").await;
     let mut client = Client::open(&server).await;
