@@ -303,6 +303,12 @@ fn kind(letter: &str) -> TableKind {
     }
 }
 
+/// The type that a column's domain is based on.
+pub(super) fn base_type(column: &PgRow) -> Option<TypeKey> {
+    let base: Option<Oid> = column.get("base_oid");
+    base.map(|base| (base, column.get("base_modifier")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,10 +327,4 @@ mod tests {
         check(NUMERIC, (2 << 16 | (-3 & 0x7ff)) + HEADER, None, Some((2, -3)));
         check(Oid(23), 7, None, None);
     }
-}
-
-/// The type that a column's domain is based on.
-pub(super) fn base_type(column: &PgRow) -> Option<TypeKey> {
-    let base: Option<Oid> = column.get("base_oid");
-    base.map(|base| (base, column.get("base_modifier")))
 }
