@@ -186,6 +186,8 @@ async fn what_would_stand_for_too_much_of_itself_is_refused() {
     }
     for text in [
         nested(10, "n + n"),
+        // Five layers of buckets, each over the one before.
+        nested(5, &format!("CASE {} ELSE 10 END", parts(1..10, " ", "WHEN n < # THEN #"))),
         nested(200, "n"),
         nested(100, "n + 1"),
         format!("SELECT id FROM orders WHERE id IN ({})", parts(0..10_000, ",", "#")),
@@ -217,7 +219,7 @@ async fn what_would_be_copied_to_too_many_selects_of_a_union_is_refused() {
         over(&of_orders(400), &format!("WHERE {}", parts(0..500, " OR ", "id=#"))),
         over(&of_orders(400), &format!("WHERE {}", parts(0..500, " AND ", "id+total<>#"))),
         over(&of_orders(400), &format!("WHERE id IN (0{})", ",random()::int".repeat(1_000))),
-        over(&of_orders(400), &format!("WHERE {}>0", parts(0..300, "+", "u.id"))),
+        over(&of_orders(400), &format!("WHERE {}>0", parts(0..400, "+", "u.id"))),
         over(&of_orders(400), &format!("WHERE {}", parts(0..500, " OR ", "u.*::text='#'"))),
         over(&of_orders(400), &format!("JOIN users AS t ON {}", parts(0..500, " OR ", "u.id=t.id+#"))),
         over(&of_orders(400), &format!("GROUP BY u.id HAVING {}", parts(0..500, " OR ", "u.id=#"))),

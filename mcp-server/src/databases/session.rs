@@ -14,8 +14,8 @@ use crate::config::PostgresMode;
 /// Longest that a cancel may take to reach the database, and that a session may take to be in order after its statement.
 const CANCEL_LIMIT: Duration = Duration::from_secs(1);
 
-/// Takes back all that is prepared, also where the driver has forgotten its name. A pooler that keeps statements of its own in the
-/// backend (PgBouncer from 1.22 on) notices, and prepares them anew.
+/// Takes back all that is prepared, for what the driver doesn't know the name of. A pooler that keeps statements of its own in the
+/// backend notices (PgBouncer from 1.22 on), and prepares them anew.
 const FORGET: &str = "DEALLOCATE ALL";
 
 /// One pinned, read-only connection and the process that serves it.
@@ -69,14 +69,14 @@ impl Session {
         Ok(())
     }
 
-    /// Undoes what [`Session::begin`] and the statement left in the session; PostgreSQL forgets what is prepared. Where that fails, takes over a second, or leaves
-    /// something behind that nothing undoes, the session stays broken.
+    /// Undoes what [`Session::begin`] and the statement left in the session. Where that fails, takes over a second, or leaves something
+    /// behind that nothing undoes, the session stays broken.
     pub async fn end(&mut self, frame: &Frame) {
         if !self.open || self.broken {
             return;
         }
         let mut end = self.setup.end(frame);
-        if self.prepared != Prepared::Nothing {
+        if self.prepared == Prepared::Unknown {
             end = format!("{end}; {FORGET}");
         }
         let in_order = async {

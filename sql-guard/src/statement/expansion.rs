@@ -13,28 +13,31 @@ use crate::rejection::Rejection;
 use crate::scope::{self, CteSize};
 use crate::weight::Weight;
 
-/// Most nodes that PostgreSQL may put in place of a statement's references, and copy with its conditions: some 2 KB of its memory for
-/// each.
-const MAX_EXPANSION: u64 = 250_000;
+/// Most nodes that PostgreSQL may put in place of a statement's references, and copy with its conditions: some 1 to 1.5 KB of its memory
+/// for each.
+const MAX_EXPANSION: u64 = 500_000;
 
 /// As how many nodes a SELECT counts: each is planned by itself.
-const SELECT_SIZE: u64 = 50;
+const SELECT_SIZE: u64 = 200;
 
 /// As how many nodes one counts for each place that its condition is moved to: it is kept there with what is known of it.
 const MOVED_SIZE: u64 = 2;
 
 /// As how many nodes each column counts for each further SELECT of a union: it is known there by its own expression.
-const UNITED_SIZE: u64 = 6;
+const UNITED_SIZE: u64 = 12;
 
 /// How many nodes that are copied by themselves, with the subquery in which they stand, count as one.
-const COPIED: u64 = 8;
+const COPIED: u64 = 4;
 
 /// As how many nodes a SELECT is copied, besides what stands in it.
 const BARE_SELECT: u64 = 4;
 
+/// As how many nodes each window counts for every other.
+const WINDOW: u64 = 2;
+
 /// For how many of the columns that joins have merged before the next one counts a node: each makes an equation, and PostgreSQL looks
 /// for it among all others.
-const MERGED: u64 = 16;
+const MERGED: u64 = 8;
 
 /// As how many constants of a list count as a node: PostgreSQL makes one of all of them.
 const CONSTANTS: u64 = 8;
@@ -42,10 +45,8 @@ const CONSTANTS: u64 = 8;
 /// What has been counted so far.
 #[derive(Debug, Default)]
 pub(super) struct Expansion {
-    /// How many nodes the expression that is being walked has, with those that stand in place of its references.
-    size: Cell<u64>,
-    /// The columns in it with which a condition is moved to several places, by the query level that they belong to, and to how many.
-    moving: RefCell<BTreeMap<(usize, String), u32>>,
+    /// The expression that is being walked.
+    current: RefCell<Measure>,
     /// How many nodes have been written so far, those of inner queries also where they are named.
     written: Cell<u64>,
     /// How many columns joins have merged so far.
@@ -54,6 +55,37 @@ pub(super) struct Expansion {
     windows: Cell<u64>,
     /// How many nodes there are beyond those that are written.
     total: Cell<u64>,
+}
+
+/// What has been counted of an expression.
+#[derive(Debug, Default)]
+struct Measure {
+    /// How many nodes it has, with those that stand in place of its references.
+    nodes: u64,
+    /// How many SELECTs are in it.
+    selects: u64,
+    /// The columns in it with which a condition is moved to several places, by the query level that they belong to, and to how many.
+    moving: BTreeMap<(usize, String), u32>,
+}
+
+impl Measure {
+    /// What a reference to it would stand for.
+    fn weight(&self) -> Weight {
+        let copies = self.moving.values().map(|copies| u64::from(*copies)).sum();
+        Weight::of(self.nodes.saturating_add(self.selects.saturating_mul(SELECT_SIZE)), copies)
+    }
+
+    /// The same of a condition: each SELECT in it is planned once, wherever it is moved.
+    fn weight_moved(&self) -> Weight {
+        Weight { nodes: Weight::of(self.nodes, 1).nodes, ..self.weight() }
+    }
+
+    /// Counts what stands in it.
+    fn take_in(&mut self, inner: Self) {
+        self.nodes = self.nodes.saturating_add(inner.nodes);
+        self.selects = self.selects.saturating_add(inner.selects);
+        self.moving.extend(inner.moving);
+    }
 }
 
 impl Expansion {
@@ -65,7 +97,8 @@ impl Expansion {
 
     /// Counts a SELECT.
     pub(super) fn enter_select(&self) {
-        self.add(SELECT_SIZE);
+        self.current.borrow_mut().selects += 1;
+        self.add(BARE_SELECT);
         self.write(BARE_SELECT);
     }
 
@@ -81,32 +114,19 @@ impl Expansion {
 
     /// Ends a SELECT around which there are so many query levels: nothing further out knows its columns.
     pub(super) fn leave_select(&self, levels: usize) {
-        self.moving.borrow_mut().retain(|(level, _), _| *level < levels);
+        self.current.borrow_mut().moving.retain(|(level, _), _| *level < levels);
     }
 
     /// Counts as many constants of one list, which were nodes before, as what PostgreSQL makes of them.
     pub(super) fn fold(&self, constants: usize) {
         let constants = constants as u64;
-        self.size.set(self.size.get().saturating_sub(constants - constants / CONSTANTS));
+        let mut current = self.current.borrow_mut();
+        current.nodes = current.nodes.saturating_sub(constants - constants / CONSTANTS);
     }
 
     fn add(&self, nodes: u64) {
-        self.size.set(self.size.get().saturating_add(nodes));
-    }
-
-    /// Begins an expression, and tells what has been counted of the one around it.
-    fn begin(&self) -> (u64, BTreeMap<(usize, String), u32>) {
-        (self.size.take(), self.moving.take())
-    }
-
-    /// Ends an expression, which is part of the one around it, and tells its weight.
-    fn end(&self, (size, moving): (u64, BTreeMap<(usize, String), u32>)) -> Weight {
-        let own = self.moving.replace(moving);
-        let copies = own.values().map(|copies| u64::from(*copies)).sum();
-        self.moving.borrow_mut().extend(own);
-        let nodes = self.size.replace(size);
-        self.add(nodes);
-        Weight::of(nodes, copies)
+        let mut current = self.current.borrow_mut();
+        current.nodes = current.nodes.saturating_add(nodes);
     }
 }
 
@@ -116,14 +136,26 @@ impl Walk<'_> {
         &mut self,
         judge: impl FnOnce(&mut Self) -> Result<T, Rejection>,
     ) -> Result<(T, Weight), Rejection> {
-        let around = self.expansion.begin();
+        let (judged, measure) = self.measuring(judge)?;
+        let weight = measure.weight();
+        self.expansion.current.borrow_mut().take_in(measure);
+        Ok((judged, weight))
+    }
+
+    fn measuring<T>(
+        &mut self,
+        judge: impl FnOnce(&mut Self) -> Result<T, Rejection>,
+    ) -> Result<(T, Measure), Rejection> {
+        let around = self.expansion.current.take();
         let judged = judge(self)?;
-        Ok((judged, self.expansion.end(around)))
+        Ok((judged, self.expansion.current.replace(around)))
     }
 
     /// Judges what PostgreSQL moves to every place that it speaks of: a condition, or what rows are sorted or grouped by.
     pub(super) fn moved<T>(&mut self, judge: impl FnOnce(&mut Self) -> Result<T, Rejection>) -> Result<T, Rejection> {
-        let (judged, weight) = self.measured(judge)?;
+        let (judged, measure) = self.measuring(judge)?;
+        let weight = measure.weight_moved();
+        self.expansion.current.borrow_mut().take_in(measure);
         self.count_moved(weight)?;
         Ok(judged)
     }
@@ -181,7 +213,7 @@ impl Walk<'_> {
     /// Counts a window that is written where it is used: what each gives is carried through all the others.
     pub(super) fn open_window(&self) -> Result<(), Rejection> {
         self.expansion.windows.update(|windows| windows + 1);
-        self.count(self.expansion.windows.get())
+        self.count(self.expansion.windows.get().saturating_mul(WINDOW))
     }
 
     /// Counts `(row).*`, whose row stands in place of each of its fields.
@@ -195,7 +227,7 @@ impl Walk<'_> {
         if weight.copies > 1 {
             let level = scope::level_of(&self.levels, alias, column);
             let written = alias.map_or_else(|| column.to_owned(), |alias| format!("{alias}.{column}"));
-            self.expansion.moving.borrow_mut().insert((level, written), weight.copies);
+            self.expansion.current.borrow_mut().moving.insert((level, written), weight.copies);
         }
         self.expand(weight.nodes.into())
     }

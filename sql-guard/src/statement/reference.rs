@@ -140,7 +140,8 @@ impl<'a> Walk<'a> {
         // Two items of a level may have the same name where their schemas differ; whichever is meant, it counts.
         let mut strictest = None;
         let items = scope::items(&self.levels, alias);
-        let weights = items.iter().filter_map(|item| item.columns.weight(column));
+        let heavy = items.iter().filter(|item| item.columns.has_weight());
+        let weights = heavy.filter_map(|item| item.columns.weight(column));
         self.refer(weights.reduce(Weight::most).unwrap_or_default(), Some(alias), column)?;
         for item in items {
             match item.columns.find(column) {
