@@ -2,6 +2,7 @@
 
 use harness::{McpServer, SHOP, ServerOptions, shared_postgres};
 use serde_json::{Value, json};
+use sqlx::Connection;
 
 use crate::client::Client;
 use crate::{database_of, shop_server, shop_server_with};
@@ -114,6 +115,8 @@ async fn a_cursor_is_past_when_the_catalog_has_changed() {
     arguments["cursor"] = client.answer(arguments.clone()).await["nextCursor"].clone();
     let mut superuser = postgres.superuser(&name).await.unwrap();
     sqlx::raw_sql("ALTER TABLE t ADD COLUMN more integer").execute(&mut superuser).await.unwrap();
+    // PostgreSQL 14 counts what a session has just done with its next statement, or at its end.
+    superuser.close().await.unwrap();
     crate::client::until("the change is noticed", async || {
         let answer = client.answer(arguments.clone()).await;
         answer["error"]["message"].as_str().is_some_and(|message| message.contains("catalog has changed"))

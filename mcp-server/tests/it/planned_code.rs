@@ -3,6 +3,7 @@
 
 use harness::{McpServer, ServerOptions, shared_postgres};
 use serde_json::json;
+use sqlx::Connection;
 
 use crate::client::{Client, until};
 use crate::database_of;
@@ -186,6 +187,8 @@ async fn statistics_are_noticed_as_ddl() {
     let mut superuser = postgres.superuser(&database).await.unwrap();
     let statistics = "CREATE STATISTICS told ON (id + trap(3)::int), word FROM watched";
     sqlx::raw_sql(statistics).execute(&mut superuser).await.unwrap();
+    // PostgreSQL 14 counts what a session has just done with its next statement, or at its end.
+    superuser.close().await.unwrap();
     until("the statistics are noticed", async || {
         let (answer, is_error) = client.try_call("run_sql", json!({ "query": "SELECT id FROM watched" })).await;
         is_error && answer["error"]["code"] == "FUNCTION_DENIED"
