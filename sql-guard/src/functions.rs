@@ -117,6 +117,18 @@ pub(crate) fn runs_text(name: &str) -> bool {
     TABLE.get(name).is_some_and(|overloads| overloads.iter().any(|one| one.class == SQL_EXECUTOR))
 }
 
+/// Whether a built-in tells names of objects, or what other sessions, files and settings hold. Whether a role may do something is asked
+/// by views that say who sees what.
+pub(crate) fn tells_of_others(name: &str) -> bool {
+    let tells = |one: &Overloads| match one.class {
+        "introspection" | "activity-leak" | "server-files" | "stats-leak" => true,
+        "config-leak" => one.decision == Decision::Deny,
+        _ => false,
+    };
+    let asks_for_rights = name.starts_with("has_") || name == "pg_has_role";
+    !asks_for_rights && TABLE.get(name).is_some_and(|overloads| overloads.iter().any(tells))
+}
+
 /// What is known of the columns of a call in FROM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {

@@ -311,13 +311,19 @@ impl<'a> Walk<'a> {
 
     fn values(&mut self, rows: &'a [Node]) -> Result<Columns, Rejection> {
         let mut weights: Vec<Weight> = Vec::new();
+        let mut has_rows = false;
         for row in rows {
             let Some(NodeEnum::List(row)) = &row.node else { return Err(self.unexpected(row, -1)) };
             weights.resize(weights.len().max(row.items.len()), Weight::ONE);
             for (item, weight) in row.items.iter().zip(&mut weights) {
-                let ((), of_item) = self.measured(|walk| walk.expression(item))?;
-                *weight = weight.most(of_item);
+                *weight = weight.most(self.item_of_row(item)?);
+                has_rows |= reference::is_row_expansion(item);
             }
+        }
+        if has_rows {
+            let mut columns = Columns::unknown();
+            columns.push_unknown_of(weights.into_iter().reduce(Weight::most).unwrap_or_default());
+            return Ok(columns);
         }
         let named = |(at, weight): (usize, Weight)| Column { weight, ..Column::free(format!("column{}", at + 1)) };
         Columns::all(weights.into_iter().enumerate().map(named))
@@ -341,9 +347,9 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let (restriction, weight) = self.measured(|walk| walk.value(value, place))?;
+            self.put_out(weight)?;
             if reference::is_row_expansion(value) {
-                self.expand_fields(weight)?;
-                outputs.push_unknown_of(weight);
+                outputs.push_unknown_of(self.expand_fields(weight)?);
                 continue;
             }
             let name = match name.as_str() {

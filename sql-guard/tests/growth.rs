@@ -378,6 +378,26 @@ async fn what_would_be_copied_or_compared_too_often_is_refused() {
         ),
         format!("WITH {} SELECT 1 FROM ({}) AS q", wide(1_500), union(150, "TABLE w")),
         of_rows(12),
+        (0..5).fold(
+            "SELECT ROW(id,total,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20) AS r FROM orders".to_owned(),
+            |inner, _| format!("SELECT ROW((q.r).*) AS r FROM ({inner}) AS q"),
+        ),
+        (0..5).fold("SELECT ROW(id,total) AS r FROM orders".to_owned(), |inner, _| {
+            format!("SELECT v AS r FROM ({inner}) AS q, LATERAL (VALUES ((q.r).*)) AS v")
+        }),
+        // Planned twice at each level.
+        format!(
+            "SELECT {}1=1{} FROM orders AS x0",
+            parts(1..15, "", "EXISTS (SELECT 1 FROM orders AS x# WHERE x#.id=x@.id AND ("),
+            " OR id=1))".repeat(14)
+        ),
+        // Each of as many as there are others.
+        format!("SELECT 1 FROM {}", parts(0..1_000, ",", "orders AS a#")),
+        format!(
+            "SELECT 1 FROM orders WHERE {} AND ({})",
+            parts(0..1_500, " AND ", "id<#"),
+            parts(0..1_500, " OR ", "id=#")
+        ),
         windows(1_000, "(ORDER BY id+#)"),
     ] {
         assert!(stands_for_too_much(&guard, &text, &shop).await, "{text:.200}");
@@ -390,6 +410,15 @@ async fn what_would_be_copied_or_compared_too_often_is_refused() {
         format!("SELECT {}1{}", "(SELECT 1+".repeat(150), ")".repeat(150)),
         format!("WITH {} SELECT 1 FROM ({}) AS q", wide(60), union(365, "TABLE w")),
         of_rows(3),
+        format!(
+            "SELECT EXISTS (SELECT 1 FROM users WHERE {}) FROM orders AS o",
+            "EXISTS (SELECT 1 FROM order_items WHERE order_id=o.id) OR name=''"
+        ),
+        format!(
+            "SELECT 1 FROM orders WHERE {} AND ({})",
+            parts(0..100, " AND ", "id<#"),
+            parts(0..1_000, " OR ", "id=#")
+        ),
         "SELECT (jsonb_each(to_jsonb(o))).*, (json_each_text(to_json(o))).* FROM orders AS o".to_owned(),
         windows(100, "(ORDER BY id+#)"),
         windows(1_500, "w"),

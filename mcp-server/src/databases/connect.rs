@@ -278,7 +278,7 @@ impl Manager for SessionManager {
     }
 
     async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<ConnectError> {
-        if session.is_broken() {
+        if session.is_broken() || session.is_worn() {
             return Err(RecycleError::message("the connection is no longer usable"));
         }
         Ok(())

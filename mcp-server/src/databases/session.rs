@@ -18,6 +18,9 @@ const CANCEL_LIMIT: Duration = Duration::from_secs(1);
 /// backend notices (PgBouncer from 1.22 on), and prepares them anew.
 const FORGET: &str = "DEALLOCATE ALL";
 
+/// Most bytes of callers' statements that one session runs: a thousand usual ones.
+const MOST_SERVED: usize = 256 << 10;
+
 /// One pinned, read-only connection and the process that serves it.
 #[derive(Debug)]
 pub struct Session {
@@ -28,6 +31,8 @@ pub struct Session {
     open: bool,
     broken: bool,
     prepared: Prepared,
+    /// Bytes of the callers' statements that it has run.
+    served: usize,
     /// Given back to the host's others when the connection is gone.
     _place: Place,
 }
@@ -46,8 +51,16 @@ enum Prepared {
 impl Session {
     /// Pins `connection`, where it stays on one backend.
     pub(super) async fn open(connection: PgConnection, setup: Arc<Setup>, place: Place) -> Result<Self, sqlx::Error> {
-        let mut session =
-            Self { connection, setup, pid: 0, open: false, broken: false, prepared: Prepared::Nothing, _place: place };
+        let mut session = Self {
+            connection,
+            setup,
+            pid: 0,
+            open: false,
+            broken: false,
+            prepared: Prepared::Nothing,
+            served: 0,
+            _place: place,
+        };
         if session.setup.mode == PostgresMode::Direct {
             let pins = AssertSqlSafe(session.setup.pin());
             session.pid = sqlx::raw_sql(pins).fetch_one(&mut session.connection).await?.try_get("pid")?;
@@ -107,6 +120,7 @@ impl Session {
     pub async fn prepare(&mut self, sql: SqlStr) -> Result<PgStatement, sqlx::Error> {
         // Also for one that is given up before it has come to its end.
         let before = std::mem::replace(&mut self.prepared, Prepared::Unknown);
+        self.served = self.served.saturating_add(sql.as_str().len());
         let statement = self.connection.prepare(sql).await?;
         if before != Prepared::Unknown {
             self.prepared = Prepared::Known;
@@ -151,6 +165,12 @@ impl Session {
     /// Keeps the pool from lending this session again.
     pub fn mark_broken(&mut self) {
         self.broken = true;
+    }
+
+    /// Whether it has run so much that another is to take its place. A backend keeps the type of every row that a statement made, some
+    /// 100 bytes for each of its columns, until it ends.
+    pub(super) fn is_worn(&self) -> bool {
+        self.served > MOST_SERVED
     }
 
     /// Whether it is closed instead of lent again.

@@ -60,6 +60,9 @@ pub enum ExecuteError {
     /// The planner expects it to cost more than the policy allows, so it wasn't run.
     #[error("{}", .0.message())]
     OverLimit(Box<OverLimit>),
+    /// The plan that limits on cost want to see is too long to look through.
+    #[error("the planner's plan of this statement is too long to be looked through")]
+    PlanTooLarge,
     /// One row alone is over the page's byte cap.
     #[error("row {row} alone takes more than the {limit} bytes of a page")]
     RowTooLarge {

@@ -13,6 +13,9 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use super::ExecuteError;
 use crate::deep_json;
 
+/// Longest plan that is looked through; in memory it takes some ten times as much.
+const MAX_PLAN_BYTES: usize = 8 << 20;
+
 /// What stands before the statement.
 pub(super) const LEAD: &str = "EXPLAIN (FORMAT JSON, VERBOSE) ";
 
@@ -108,6 +111,9 @@ pub(super) async fn check(
     let sql = AssertSqlSafe(format!("{LEAD}{sql}"));
     let plan = sqlx::query_scalar_with::<_, Json<Box<RawValue>>, _>(sql, arguments).fetch_one(&mut *connection);
     let Json(plan) = plan.await.map_err(ExecuteError::from_sqlx)?;
+    if plan.get().len() > MAX_PLAN_BYTES {
+        return Err(ExecuteError::PlanTooLarge);
+    }
     let steps = deep_json::with_value(plan.get(), |plan| {
         let mut steps = Vec::new();
         read(plan.pointer("/0/Plan").unwrap_or(&Value::Null), 1.0, &mut steps);

@@ -253,6 +253,9 @@ fn executed(failed: &Failed) -> ErrorDetail {
                 .suggest("Select fewer columns, or cut long values with left(column, 1000).")
                 .0
         }
+        ExecuteError::PlanTooLarge => {
+            say(ErrorCode::QueryTooComplex, error).suggest("Read fewer tables and partitions at once.").0
+        }
         ExecuteError::StaleCatalog => {
             say(ErrorCode::ExecutionError, error).suggest("Name the columns that you need, or try again.").0
         }

@@ -83,7 +83,17 @@ const SCHEMA: &str = r#"
     CREATE VIEW statistics AS SELECT stavalues1::text AS shown FROM pg_catalog.pg_statistic;
     CREATE VIEW attributes AS SELECT 'x' AS shown WHERE EXISTS (SELECT FROM pg_attribute WHERE attname = 'token');
 
+    CREATE VIEW by_number AS SELECT o::oid::regclass::text AS shown FROM generate_series(1, 20000) AS o;
+    CREATE MATERIALIZED VIEW kept_names AS SELECT o::oid::regclass::text AS shown FROM generate_series(16384, 17000) AS o;
+    CREATE VIEW activity AS SELECT query FROM pg_stat_get_activity(NULL);
+    CREATE VIEW described AS SELECT pg_describe_object(1259, o::oid, 0) AS shown FROM generate_series(16384, 17000) AS o;
+    CREATE FUNCTION describes(o int) RETURNS text LANGUAGE sql STABLE AS 'SELECT pg_describe_object(1259, o::oid, 0)';
+    CREATE VIEW described_by_function AS SELECT describes(o) AS shown FROM generate_series(16384, 17000) AS o;
+
     -- What speaks of nothing that is hidden, though it looks like it.
+    CREATE VIEW families AS SELECT tableoid::regclass::text AS family, word FROM plain;
+    CREATE VIEW mine AS
+        SELECT word FROM plain WHERE pg_has_role(current_user, 'pg_read_all_data', 'member') OR current_setting('app.x', true) IS NULL;
     CREATE VIEW ratings AS SELECT id AS pg_rating FROM plain;
     CREATE TYPE address AS (street text, city text);
     CREATE TABLE homes (id int, phone text, home address);
@@ -164,6 +174,11 @@ async fn what_is_hidden_is_not_read_behind_names() {
         ("SELECT * FROM names", "TABLE_NOT_FOUND"),
         ("SELECT * FROM statistics", "TABLE_NOT_FOUND"),
         ("SELECT * FROM attributes", "TABLE_NOT_FOUND"),
+        ("SELECT * FROM by_number", "TABLE_NOT_FOUND"),
+        ("SELECT * FROM kept_names", "TABLE_NOT_FOUND"),
+        ("SELECT * FROM activity", "TABLE_NOT_FOUND"),
+        ("SELECT * FROM described", "TABLE_NOT_FOUND"),
+        ("SELECT * FROM described_by_function", "TABLE_NOT_FOUND"),
         ("SELECT finds('priv.deep')", "FUNCTION_DENIED"),
         ("SELECT * FROM guarded", "EXECUTION_ERROR"),
         ("SELECT * FROM guarded_too", "EXECUTION_ERROR"),
@@ -174,6 +189,8 @@ async fn what_is_hidden_is_not_read_behind_names() {
     }
     for (statement, rows) in [
         ("SELECT id FROM computed", r#"[{"id":1}]"#),
+        ("SELECT * FROM families", r#"[{"family":"plain","word":"word"}]"#),
+        ("SELECT * FROM mine", r#"[{"word":"word"}]"#),
         ("SELECT * FROM ratings", r#"[{"pg_rating":1}]"#),
         ("SELECT * FROM cities", r#"[{"id":1,"city":"Rome"}]"#),
         ("SELECT slug('A b'), region_of('eu')", r#"[{"slug":"a-b","region_of":"EU"}]"#),

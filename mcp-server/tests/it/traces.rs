@@ -204,6 +204,23 @@ async fn a_session_is_kept_unless_something_can_not_be_undone() {
 }
 
 #[tokio::test]
+async fn a_session_makes_room_for_another_once_it_has_run_much() {
+    let postgres = shared_postgres().await;
+    let database = database_of(postgres, "CREATE TABLE t (id int);").await;
+    let runner = Runner::new(&postgres.reader_url(&database), &["--pool-size", "1"]);
+    let first = backend(&runner).await;
+    for number in 0..3 {
+        runner.rows(&format!("SELECT {number} AS n, '{}' AS word FROM t", "x".repeat(10_000)), &[]).await;
+    }
+    assert_eq!(backend(&runner).await, first);
+    // PostgreSQL keeps the type of every row that it made.
+    for number in 0..30 {
+        runner.rows(&format!("SELECT {number} AS n, '{}' AS word FROM t", "x".repeat(10_000)), &[]).await;
+    }
+    assert_ne!(backend(&runner).await, first);
+}
+
+#[tokio::test]
 async fn a_function_can_neither_write_nor_be_heard() {
     let postgres = shared_postgres().await;
     let name = trap(postgres).await;

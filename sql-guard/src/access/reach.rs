@@ -239,6 +239,9 @@ impl Access {
             if reached.may_tell && self.runs_text(body) {
                 return Some("runs a text as SQL".to_string());
             }
+            if self.has_rules() && body.called().any(functions::tells_of_others) {
+                return Some("tells of objects or sessions that may be hidden".to_string());
+            }
         }
         if runs && let Some(call) = body.called().find(|name| self.is_denied_built_in(name)) {
             return Some(format!("calls {call}()"));

@@ -45,13 +45,25 @@ impl<'a> Walk<'a> {
         let name = names(funcname);
         let users_own = self.function(&name, arguments, *func_variadic, place, *location)?;
         let counts = !users_own && !agg_distinct && matches!(name.as_slice(), ["count"] | [PG_CATALOG, "count"]);
-        self.outside_condition(|walk| {
-            for argument in args {
-                walk.value(argument, if counts { Place::Counted } else { Place::Combined })?;
-            }
-            walk.expressions(agg_order)?;
-            over.as_ref().map_or(Ok(()), |window| walk.window(window))
+        let ((), weight) = self.outside_condition(|walk| {
+            walk.measured(|walk| {
+                for argument in args {
+                    walk.value(argument, if counts { Place::Counted } else { Place::Combined })?;
+                }
+                walk.expressions(agg_order)?;
+                over.as_ref().map_or(Ok(()), |window| walk.window(window))
+            })
         })?;
+        if users_own {
+            let meant = match name.as_slice() {
+                [name] => self.overloads(None, name),
+                [schema, name] => self.overloads(Some(schema), name),
+                _ => Vec::new(),
+            };
+            if let Some(body) = meant.iter().filter_map(|of| of.sql.as_deref()).max_by_key(|body| body.len()) {
+                self.inline_body(body, weight)?;
+            }
+        }
         self.condition(agg_filter.as_deref())?;
         Ok(Restriction::Free)
     }

@@ -30,7 +30,14 @@ impl<'a> Walk<'a> {
                 self.leave();
                 Ok(())
             }
-            _ => self.moved(|walk| walk.expression(condition)),
+            other => {
+                let arms = match other {
+                    Some(NodeEnum::BoolExpr(any)) if any.boolop == BoolExprType::OrExpr as i32 => any.args.len(),
+                    _ => 0,
+                };
+                self.compare_conjunct(arms)?;
+                self.moved(|walk| walk.expression(condition))
+            }
         }
     }
 

@@ -39,6 +39,12 @@ const WINDOW: u64 = 2;
 /// for it among all others.
 const MERGED: u64 = 8;
 
+/// As how many nodes each relation counts for each other.
+const JOINED: u64 = 4;
+
+/// As how many nodes four partitions of a table count where it is read.
+const PARTS_SIZE: u64 = 32;
+
 /// As how many constants of a list count as a node: PostgreSQL makes one of all of them.
 const CONSTANTS: u64 = 8;
 
@@ -53,6 +59,11 @@ pub(super) struct Expansion {
     merged: Cell<u64>,
     /// How many windows have been written where they are used.
     windows: Cell<u64>,
+    /// How many relations are read.
+    relations: Cell<u64>,
+    /// How many conjuncts conditions have that are no OR, and how many arms those have that are one.
+    conjuncts: Cell<u64>,
+    arms: Cell<u64>,
     /// How many nodes there are beyond those that are written.
     total: Cell<u64>,
 }
@@ -189,6 +200,48 @@ impl Walk<'_> {
         }
     }
 
+    /// Counts as many more relations of the statement: PostgreSQL compares each with all the others.
+    pub(super) fn join_in(&self, relations: usize) -> Result<(), Rejection> {
+        let relations = relations as u64;
+        let before = self.expansion.relations.get();
+        self.expansion.relations.set(before.saturating_add(relations));
+        self.count(before.saturating_mul(relations).saturating_mul(JOINED))
+    }
+
+    /// Counts the partitions of a relation that is read.
+    pub(super) fn read_parts(&self, heaviest: Weight) -> Result<(), Rejection> {
+        self.count(u64::from(heaviest.copies - 1).saturating_mul(PARTS_SIZE))
+    }
+
+    /// Counts a column that is put out, for each place that its rows come from.
+    pub(super) fn put_out(&self, Weight { nodes, copies }: Weight) -> Result<(), Rejection> {
+        self.count(u64::from(nodes - 1).saturating_mul(u64::from(copies - 1)) / 2)
+    }
+
+    /// Counts a conjunct of a condition, or the arms of an OR that is one: PostgreSQL looks for each arm among all others.
+    pub(super) fn compare_conjunct(&self, arms: usize) -> Result<(), Rejection> {
+        let Expansion { arms: all_arms, conjuncts, .. } = &self.expansion;
+        match arms as u64 {
+            0 => {
+                conjuncts.update(|conjuncts| conjuncts + 1);
+                self.count(all_arms.get())
+            }
+            arms => {
+                all_arms.update(|all| all + arms);
+                self.count(conjuncts.get().saturating_mul(arms))
+            }
+        }
+    }
+
+    /// Counts a call of a function of the database's own whose body, an expression, PostgreSQL may put in its place, with its arguments
+    /// wherever they stand there.
+    pub(super) fn inline_body(&self, body: &str, arguments: Weight) -> Result<(), Rejection> {
+        const BYTES: usize = 200;
+        const MOST: usize = 8;
+        let times = (1 + body.len() / BYTES).min(MOST) as u64;
+        self.expand(u64::from(arguments.nodes).saturating_mul(times) + 1)
+    }
+
     /// Counts a query of so many nodes that is put in place of its name.
     fn put_in(&self, written: u64) -> Result<(), Rejection> {
         self.expansion.write(written);
@@ -216,10 +269,12 @@ impl Walk<'_> {
         self.count(self.expansion.windows.get().saturating_mul(WINDOW))
     }
 
-    /// Counts `(row).*`, whose row stands in place of each of its fields.
-    pub(super) fn expand_fields(&self, row: Weight) -> Result<(), Rejection> {
+    /// Counts `(row).*`, whose row stands in place of each of its fields, and tells what all of them stand for together.
+    pub(super) fn expand_fields(&self, row: Weight) -> Result<Weight, Rejection> {
         let fields = self.access.map_or(MAX_COLUMNS, Access::widest);
-        self.expand(u64::from(row.nodes).saturating_mul(fields as u64))
+        let nodes = u64::from(row.nodes).saturating_mul(fields as u64);
+        self.expand(nodes)?;
+        Ok(Weight::of(nodes, row.copies.into()))
     }
 
     /// Counts a reference to a column by its name, which may be qualified.

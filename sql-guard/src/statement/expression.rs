@@ -9,16 +9,24 @@ use pg_query::protobuf::{
 
 use shared_protocol::error::ErrorCode;
 
+use super::reference::is_row_expansion;
 use super::{Mode, Place, Walk, names};
 
 use crate::columns::Restriction;
 use crate::rejection::Rejection;
 use crate::system::PG_CATALOG;
+use crate::weight::Weight;
 
 impl<'a> Walk<'a> {
     /// Judges every expression of a list.
     pub(super) fn expressions(&mut self, nodes: &'a [Node]) -> Result<(), Rejection> {
         nodes.iter().try_for_each(|node| self.expression(node))
+    }
+
+    /// Judges an item of a row, which may be `(row).*`: as many as that has fields.
+    pub(super) fn item_of_row(&mut self, item: &'a Node) -> Result<Weight, Rejection> {
+        let ((), weight) = self.measured(|walk| walk.expression(item))?;
+        if is_row_expansion(item) { self.expand_fields(weight) } else { Ok(weight) }
     }
 
     /// Judges every expression of a list of which PostgreSQL makes one value, as far as it is of constants.
@@ -116,7 +124,7 @@ impl<'a> Walk<'a> {
             NodeEnum::RowExpr(row) => {
                 let RowExpr { xpr, args, row_typeid: _, row_format: _, colnames: _, location: _ } = row.as_ref();
                 self.optional(xpr.as_deref())?;
-                self.expressions(args)
+                args.iter().try_for_each(|arg| self.item_of_row(arg).map(drop))
             }
             NodeEnum::AArrayExpr(AArrayExpr { elements, list_start: _, list_end: _, location: _ }) => {
                 self.elements(elements)
@@ -207,7 +215,11 @@ impl<'a> Walk<'a> {
         let Some(Node { node: Some(NodeEnum::SelectStmt(select)) }) = subselect.as_deref() else {
             return Err(self.unknown("a subquery that is no SELECT", *location));
         };
-        let output = self.copied(|walk| walk.select(select))?;
+        let (output, weight) = self.measured(|walk| walk.copied(|walk| walk.select(select)))?;
+        if kind == Ok(SubLinkType::ExistsSublink) {
+            // It is planned once for each row, and once for all of them.
+            self.expand(u64::from(weight.nodes) + 1)?;
+        }
         match kind {
             // Only whether there are rows is asked.
             Ok(SubLinkType::ExistsSublink) => Ok(Restriction::Free),

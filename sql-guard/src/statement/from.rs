@@ -16,6 +16,9 @@ use crate::system::PG_CATALOG;
 /// The sampling methods of PostgreSQL itself.
 const SAMPLING: &[&str] = &["bernoulli", "system"];
 
+/// For how many relations a function of the database's own in FROM counts, whose body PostgreSQL may put in its place.
+const OF_FUNCTION: usize = 5;
+
 /// Those of extensions.
 const SAMPLING_EXTENSIONS: &[(&str, &str)] = &[("system_rows", "tsm_system_rows"), ("system_time", "tsm_system_time")];
 
@@ -76,7 +79,7 @@ impl<'a> Walk<'a> {
                 continue;
             }
             self.expression(call)?;
-            self.note_in_from(call);
+            self.note_in_from(call)?;
             // PostgreSQL calls the item like its first function.
             name = name.or(Some(naming::output_name(call)));
             match &definitions.node {
@@ -109,14 +112,18 @@ impl<'a> Walk<'a> {
     }
 
     /// Notes the database's own functions that a call in FROM may mean.
-    fn note_in_from(&mut self, call: &Node) {
-        let Some(NodeEnum::FuncCall(call)) = &call.node else { return };
+    fn note_in_from(&mut self, call: &Node) -> Result<(), Rejection> {
+        let Some(NodeEnum::FuncCall(call)) = &call.node else { return Ok(()) };
         let meant = match names(&call.funcname).as_slice() {
             [name] => self.overloads(None, name),
             [schema, name] => self.overloads(Some(schema), name),
             _ => Vec::new(),
         };
+        if meant.iter().any(|function| function.sql.is_some()) {
+            self.join_in(OF_FUNCTION)?;
+        }
         self.in_from.extend(meant.into_iter().map(|function| function.id));
+        Ok(())
     }
 
     /// Adds what is known of the columns of a call in FROM.

@@ -165,6 +165,13 @@ impl<'a> Walk<'a> {
                 .suggest("Read other tables. An administrator may allow the function by name in the policy file.")
                 .at(self.text, location));
         }
+        self.join_in(
+            access
+                .catalog
+                .relation(schema, name)
+                .map_or(1, |of| 1 + of.view.as_ref().map_or(0, |view| view.reads.len())),
+        )?;
+        self.read_parts(seen.columns.heaviest())?;
         self.relations.insert(relation);
         if seen.runs_code {
             self.runs_code.set(true);
